@@ -1,0 +1,116 @@
+"""Every error that mdevreg raises on purpose, and its stable code.
+
+::
+
+    MdevregError
+    ├── UsageError              a question or setting that can't be meant        exit 2
+    │   ├── NotFoundError       no host, device or type of that name
+    │   └── MissingExtraError   a part that this installation did not bring
+    ├── DecodeError             bytes that are no record; carries the path
+    │   └── SchemaVersionError  a newer major schema
+    ├── StateError              a folder, file or database in the wrong state    exit 2
+    │   └── WrongRevisionError  the database needs ``mdevreg-server db upgrade``
+    ├── AuthError               the broker or database refused the credentials   exit 4
+    ├── UnreachableError        broker or database away                          exit 5
+    └── RemoteError             the registry answered with an error
+
+A code is frozen once released; the sentence beside it may change. Missing knowledge is a verdict
+(``unknown``), never an error.
+"""
+
+from __future__ import annotations
+
+
+class MdevregError(Exception):
+    """Root of the tree. ``code`` is UPPER_SNAKE and stable; ``str(error)`` is one readable sentence."""
+
+    code = "MDEVREG_ERROR"
+    exit_code = 2
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class UsageError(MdevregError):
+    """A question or setting that can't be meant; says what was expected."""
+
+    code = "USAGE"
+
+
+class NotFoundError(UsageError):
+    """Nothing of that name. ``nearest`` holds up to three known names that look like it."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, kind: str, name: str, nearest: tuple[str, ...] = ()) -> None:
+        hint = f"; the nearest known: {', '.join(nearest)}" if nearest else ""
+        super().__init__(f"no {kind} is named {name!r}{hint}")
+        self.kind, self.name, self.nearest = kind, name, nearest
+
+
+class MissingExtraError(UsageError):
+    """A door or command needs a package that this installation did not bring."""
+
+    code = "MISSING_EXTRA"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra [{extra}]; install it with: pip install 'mdevreg[{extra}]'")
+        self.extra = extra
+
+
+class DecodeError(MdevregError):
+    """Bytes that are no record. ``path`` is the JSON path of the first fault (``$`` = the whole message)."""
+
+    code = "DECODE"
+
+    def __init__(self, message: str, *, path: str = "$", code: str | None = None) -> None:
+        super().__init__(message if path == "$" else f"{message} (at {path})", code=code)
+        self.path = path
+
+
+class SchemaVersionError(DecodeError):
+    """A record of a newer major schema: it can't be read here, only kept."""
+
+    code = "SCHEMA_VERSION"
+
+
+class StateError(MdevregError):
+    """A folder, file, lock or database in a state that work can't start from; says the way out."""
+
+    code = "STATE"
+
+
+class WrongRevisionError(StateError):
+    """The database's schema is not the one this program was written for."""
+
+    code = "WRONG_REVISION"
+
+    def __init__(self, found: str | None, expected: str) -> None:
+        super().__init__(
+            f"the database is at revision {found or 'none'}, this program needs {expected}; "
+            "run: mdevreg-server db upgrade"
+        )
+        self.found, self.expected = found, expected
+
+
+class AuthError(MdevregError):
+    """The broker or the database refused the credentials."""
+
+    code = "AUTH"
+    exit_code = 4
+
+
+class UnreachableError(MdevregError):
+    """The broker or the database did not answer."""
+
+    code = "UNREACHABLE"
+    exit_code = 5
+
+
+class RemoteError(MdevregError):
+    """The registry answered a question with an error of its own; ``code`` is the registry's."""
+
+    code = "REMOTE"

@@ -1,0 +1,137 @@
+"""What a door hands out: facts, with the log position they were read at. Verdicts are made of them by ``judge``.
+
+Times are aware UTC. Nothing here is stored; the wire form of these structs is the query protocol.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from mdevreg.profiles import Profile
+from mdevreg.records import Device, DriverBuild, HostFacts, Parent
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """The two times of a question.
+
+    ``as_of``: when it was true on the host, ``None`` = now. ``known_at``: a log position, what the registry
+    knew then, ``None`` = the latest.
+    """
+
+    as_of: datetime | None = None
+    known_at: int | None = None
+
+
+NOW = Moment()
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """How good the facts of one host are."""
+
+    host: str
+    hostname: str
+    site: str | None = None
+    changed_at: datetime | None = None  # valid time of the newest fact
+    last_seen: datetime | None = None  # last heartbeat or record; None in answers about the past
+    leaving: bool = False  # the agent said goodbye
+    in_sync: bool = True  # the registry's digest is the agent's
+    conflict: bool = False  # two live agents claim this id
+    historical: bool = False  # a question about the past: staleness does not apply
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One side of a question: an existing device (``device`` set), or a type that a parent offers."""
+
+    evidence: Evidence
+    parent: str  # name of the parent
+    profile: Profile
+    device: str | None = None
+    available_instances: int | None = None
+
+
+class HostSummary(msgspec.Struct, frozen=True):
+    """One host in a list."""
+
+    evidence: Evidence
+    kernel_release: str | None = None
+    parents: int = 0
+    types: int = 0
+    devices: int = 0
+
+
+class Hosts(msgspec.Struct, frozen=True):
+    """All hosts, by hostname, then id."""
+
+    position: int
+    hosts: tuple[HostSummary, ...]
+
+
+class HostView(msgspec.Struct, frozen=True):
+    """Everything known of one host."""
+
+    position: int
+    evidence: Evidence
+    facts: HostFacts | None
+    parents: tuple[Parent, ...]
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A source, and all that one target host offers."""
+
+    position: int
+    source: Side
+    target: Evidence
+    offers: tuple[Side, ...]
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """A source, and every offer of its type in the fleet, by hostname, host, parent."""
+
+    position: int
+    source: Side
+    offers: tuple[Side, ...]
+
+
+class DriverSpread(msgspec.Struct, frozen=True):
+    """One driver build and how many hosts run it."""
+
+    build: DriverBuild
+    hosts: int
+    parents: int
+
+
+class Drivers(msgspec.Struct, frozen=True):
+    """The driver builds of the fleet, by name, then most hosts first."""
+
+    position: int
+    drivers: tuple[DriverSpread, ...]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice."""
+
+    valid_from: datetime
+    valid_to: datetime | None
+    position: int  # of the record that told it
+    object: str  # "host", "parent", "offer", "device", "driver"
+    name: str  # "mtty", "mtty/mtty-1", the uuid
+    event: str  # "appeared", "changed", "gone"
+    detail: str = ""
+
+
+class History(msgspec.Struct, frozen=True):
+    """The changes of one host or device, oldest first; ``host`` is the host's id."""
+
+    position: int
+    host: str
+    changes: tuple[Change, ...]
+
+
+class DeviceView(msgspec.Struct, frozen=True):
+    """A device and where it is."""
+
+    evidence: Evidence
+    parent: str
+    device: Device

@@ -1,0 +1,55 @@
+"""The one protocol of all doors.
+
+Laws, checked by one contract suite against every door (``tests/contracts/door_contract.py``):
+
+* A door returns facts, never verdicts; every answer carries the log position it was read at.
+* ``host`` names are an id or an unambiguous hostname. ``device`` names are an mdev uuid, ``HOST/VF`` (a PCI
+  address), or ``HOST/PARENT/TYPE`` for a device that could be created there.
+* An unknown name raises ``NotFoundError`` with the nearest known ones; nothing known of it at that moment too.
+* A door may be used from any thread; calls block.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Pair
+
+
+class Door(Protocol):
+    """Facts from a registry."""
+
+    def hosts(self, moment: Moment) -> Hosts:
+        """Every host, by hostname, then id."""
+        ...
+
+    def host(self, name: str, moment: Moment) -> HostView:
+        """Everything known of one host."""
+        ...
+
+    def pair(self, device: str, host: str, moment: Moment) -> Pair:
+        """A source, and all that one target host offers."""
+        ...
+
+    def candidates(self, device: str, moment: Moment) -> Candidates:
+        """A source, and every offer of its type in the fleet, its own host's included."""
+        ...
+
+    def history(self, name: str, moment: Moment, limit: int) -> History:
+        """The last ``limit`` changes of a host or device, oldest first."""
+        ...
+
+    def drivers(self, moment: Moment) -> Drivers:
+        """The driver builds of the fleet."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. Closing twice is allowed."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,246 @@
+"""Version records: what an agent saw on its host, as it goes over the wire and into the log.
+
+A record is state, not a delta: the complete state of one parent, its tombstone, the host's own facts, or
+the list of all that the host has (a complete snapshot ends with it). Nothing here is a conclusion; stream
+support is derived by ``mdevreg.support``. The JSON form of these structs *is* the wire format
+(``docs/protocol.md``); bytes are read and written by ``mdevreg.wire``.
+
+Kernel sources: Documentation/ABI/testing/sysfs-bus-vfio-mdev, Documentation/ABI/stable/sysfs-module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw
+
+SCHEMA_MAJOR = 1
+SCHEMA_MINOR = 0
+SCHEMA = f"{SCHEMA_MAJOR}.{SCHEMA_MINOR}"
+
+#: Longest accepted record. Below nats-server's default ``max_payload`` (1 MiB) by room for headers.
+MAX_RECORD_BYTES = 1_000_000
+#: Bounds of one parent. 4,096 types or devices is over 50 times what any known parent offers.
+MAX_TYPES = 4_096
+MAX_DEVICES = 8_192
+MAX_PARENTS = 4_096
+#: One sysfs attribute is at most one page (Documentation/filesystems/sysfs.rst).
+MAX_TEXT_CHARS = 4_096
+
+# ``$`` also matches before a trailing newline in Python; the look-ahead forbids that one.
+_IDENTIFIER = r"^[A-Za-z0-9_-]+$(?!\n)"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+
+#: One NATS subject token: host ids and epochs.
+Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=_IDENTIFIER)]
+#: A kernel name: device, driver, module, type id. No control characters.
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=_PRINTABLE)]
+#: A path below /sys, as the kernel prints it (DEVPATH).
+Path = Annotated[str, Meta(min_length=1, max_length=1_024, pattern=_PRINTABLE)]
+#: One line of raw attribute text.
+Line = Annotated[str, Meta(max_length=MAX_TEXT_CHARS, pattern=_PRINTABLE)]
+#: Raw attribute text; may hold tabs and newlines (mdev ``description`` is multi-line on i915).
+Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS, pattern=_TEXT)]
+#: SHA-256, lower-case hex.
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+#: Aware time; naive ones are refused.
+Time = Annotated[datetime, Meta(tz=True)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Seq = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of all wire structs: immutable, named fields, defaults left out, nothing unknown."""
+
+
+class DriverBuild(Strict, frozen=True):
+    """The exact driver binary. Every identity but the name may be absent (few modules declare MODULE_VERSION)."""
+
+    name: Name  # basename of <device>/driver
+    module: Name | None = None  # basename of <device>/driver/module; None for a built-in driver
+    kernel_release: Line | None = None  # /proc/sys/kernel/osrelease
+    version: Line | None = None  # /sys/module/<module>/version
+    srcversion: Line | None = None  # /sys/module/<module>/srcversion
+    build_id: Line | None = None  # /sys/module/<module>/notes/.note.gnu.build-id, hex
+
+
+class MdevType(Strict, frozen=True):
+    """One type that a parent offers: a folder of ``mdev_supported_types``, a vGPU type of a VF, or a VF itself."""
+
+    id: Name  # folder name; "nvidia-<n>" for creatable_vgpu_types; "pci-<vendor>:<device>" for a VF
+    device_api: Line | None = None
+    name: Line | None = None  # optional before kernel 6.1
+    description: Text | None = None
+    available_instances: Count | None = None
+    migration_stream_version: Line | None = None  # sketched by the kernel's maintainers; raw text
+    migration_stream_version_min: Line | None = None
+
+
+class Device(Strict, frozen=True):
+    """An mdev (named by uuid) or a VF (named by PCI address)."""
+
+    name: Name
+    kind: Literal["mdev", "vf"] = "mdev"
+    type: Name | None = None  # None: the mdev_type link never appeared
+    driver: DriverBuild | None = None  # None: unbound
+    iommu_group: Count | None = None
+    migration_stream_version: Line | None = None  # in the device's own folder
+    migration_stream_version_min: Line | None = None
+
+
+class Fault(Strict, frozen=True):
+    """An attribute that could not be read or understood; reported, never fatal."""
+
+    path: Path  # relative to the parent's folder
+    error: Line  # errno name ("EACCES", "EIO"), or what was wrong with the text
+    text: Text | None = None  # the raw text, where there was one
+
+
+class PciIds(Strict, frozen=True):
+    """PCI identity as sysfs spells it (``0x10de``)."""
+
+    vendor: Line | None = None
+    device: Line | None = None
+    subsystem_vendor: Line | None = None
+    subsystem_device: Line | None = None
+    class_: Line | None = msgspec.field(name="class", default=None)
+    revision: Line | None = None
+
+
+class Parent(Strict, frozen=True):
+    """The complete state of one parent device."""
+
+    path: Path  # DEVPATH, unique on the host: /devices/pci0000:3a/0000:3b:00.0
+    name: Name  # its basename
+    subsystem: Name | None = None
+    driver: DriverBuild | None = None
+    pci: PciIds | None = None
+    types: Annotated[tuple[MdevType, ...], Meta(max_length=MAX_TYPES)] = ()  # by id
+    devices: Annotated[tuple[Device, ...], Meta(max_length=MAX_DEVICES)] = ()  # by name
+    faults: Annotated[tuple[Fault, ...], Meta(max_length=MAX_TYPES)] = ()
+
+
+class HostFacts(Strict, frozen=True):
+    """The host's own facts. Names are attributes, never the identity (design section 7)."""
+
+    hostname: Line
+    site: Line | None = None  # set by the operator
+    machine_id: Line | None = None
+    boot_id: Line | None = None
+    kernel_release: Line | None = None
+    os_release: dict[Name, Line] = {}  # ID, VERSION_ID, PRETTY_NAME of /etc/os-release
+    agent_version: Line | None = None
+
+
+class Cause(Strict, frozen=True):
+    """Why the agent looked. Informational: the record's body is true whatever the cause."""
+
+    kind: Literal["startup", "uevent", "rescan", "overrun", "operator", "resync", "overflow", "shutdown"]
+    action: Line | None = None  # of the first uevent of a burst
+    subsystem: Line | None = None
+    device: Line | None = None  # DEVPATH
+    seqnum: Count | None = None  # kernel SEQNUM
+    events: Count = 0  # how many uevents this look answers
+
+
+class HostBody(Strict, frozen=True, tag_field="kind", tag="host"):
+    """The host's own facts."""
+
+    facts: Raw  # HostFacts
+
+
+class ParentBody(Strict, frozen=True, tag_field="kind", tag="parent"):
+    """The complete state of one parent."""
+
+    path: Path
+    parent: Raw  # Parent
+
+
+class TombstoneBody(Strict, frozen=True, tag_field="kind", tag="tombstone"):
+    """The parent of that path is gone."""
+
+    path: Path
+
+
+class CompleteBody(Strict, frozen=True, tag_field="kind", tag="complete"):
+    """The end of a complete snapshot: all that the host has, by digest. What is not listed is gone.
+
+    ``skipped`` names sequence numbers that the agent dropped (its outbox was full); they will never arrive.
+    """
+
+    facts: Digest
+    parents: Annotated[dict[Path, Digest], Meta(max_length=MAX_PARENTS)]
+    skipped: tuple[Seq, Seq] | None = None
+
+
+Body = HostBody | ParentBody | TombstoneBody | CompleteBody
+
+
+class Record(Strict, frozen=True):
+    """One version record: envelope and body.
+
+    ``seq`` counts without gaps from 1 inside one ``epoch`` (one life of the agent's outbox); ``digest`` is
+    the digest of the host's whole state after this record (``state_digest``).
+    """
+
+    schema: Line
+    host: Token
+    epoch: Token
+    seq: Seq
+    digest: Digest
+    observed_at: Time
+    cause: Cause
+    body: Body
+
+
+class Beat(Strict, frozen=True):
+    """A heartbeat (core NATS): where the agent is. ``leaving`` is its goodbye."""
+
+    schema: Line
+    host: Token
+    epoch: Token
+    seq: Count
+    digest: Digest
+    leaving: bool = False
+    unsent: Count = 0
+
+
+class HostState(Strict, frozen=True):
+    """What the registry publishes after a commit: the host as it now knows it, and the agent's receipt.
+
+    ``seq``: everything up to it in ``epoch`` is settled (in the log, in quarantine, or declared skipped).
+    """
+
+    schema: Line
+    host: Token
+    epoch: Line  # empty: nothing known of this host
+    seq: Count
+    digest: Digest
+    position: Count  # of the last record that changed this host
+    observed_at: Time | None = None
+    received_at: Time | None = None
+    committed_at: Time | None = None
+    facts: Raw | None = None
+    parents: dict[Path, Raw] = {}
+
+
+def digest_of(raw: bytes) -> str:
+    """Digest of one document (facts or parent), over its bytes as sent: SHA-256, hex."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def state_digest(facts: str | None, parents: Mapping[str, str]) -> str:
+    """Digest of a host's whole state: SHA-256 over one line per document, parents by path.
+
+    ``facts`` and the values of ``parents`` are ``digest_of`` the documents; ``None`` = no facts yet.
+    """
+    lines = [f"host {facts or '-'}\n", *(f"parent {path} {parents[path]}\n" for path in sorted(parents))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+EMPTY_DIGEST = state_digest(None, {})

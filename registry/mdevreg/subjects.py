@@ -1,0 +1,66 @@
+"""Every NATS name that mdevreg uses: subjects, streams, durables, headers (design section 8).
+
+An identifier is one token: letters, digits, ``-`` and ``_`` only, so that no name can reach into another's
+subject.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mdevreg.errors import UsageError
+
+ROOT = "mdevreg.v1"
+RECORDS_STREAM = "MDEVREG_RECORDS"
+FLEET_STREAM = "MDEVREG_FLEET"
+RECORDS_SUBJECTS = f"{ROOT}.record.*"
+FLEET_SUBJECTS = f"{ROOT}.fleet.>"
+BEATS = f"{ROOT}.beat.*"
+QUERIES = f"{ROOT}.q"
+SERVICE = "mdevreg"
+#: The registry's durable pull consumer of MDEVREG_RECORDS.
+DURABLE = "mdevreg-registry"
+
+#: Headers of a fleet message: an agent reads its receipt without decoding the state.
+EPOCH_HEADER = "Mdevreg-Epoch"
+SEQ_HEADER = "Mdevreg-Seq"
+DIGEST_HEADER = "Mdevreg-Digest"
+POSITION_HEADER = "Mdevreg-Position"
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+def record(host: str) -> str:
+    """Where an agent publishes its records."""
+    return f"{ROOT}.record.{_token(host)}"
+
+
+def beat(host: str) -> str:
+    """Where an agent's heart beats (core NATS)."""
+    return f"{ROOT}.beat.{_token(host)}"
+
+
+def fleet_host(host: str) -> str:
+    """Where the registry publishes a host's state, which is the agent's receipt."""
+    return f"{ROOT}.fleet.host.{_token(host)}"
+
+
+def query(endpoint: str) -> str:
+    """Where the registry answers a question."""
+    return f"{QUERIES}.{endpoint}"
+
+
+def host_of(subject: str) -> str:
+    """The host token of a record, beat or fleet subject: the last token."""
+    return subject.rpartition(".")[2]
+
+
+def message_id(host: str, epoch: str, seq: int) -> str:
+    """``Nats-Msg-Id`` of a record: the broker's duplicate window is an optimisation, SQL is the guarantee."""
+    return f"{host}.{epoch}.{seq}"
+
+
+def _token(text: str) -> str:
+    if not _IDENTIFIER.match(text):
+        raise UsageError(f"{text!r} is no host id: 1 to 64 letters, digits, '-' or '_' were expected")
+    return text
