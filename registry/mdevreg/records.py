@@ -224,7 +224,8 @@ class HostState(Strict, frozen=True):
     position: Count  # of the last record that changed this host
     observed_at: Time | None = None
     received_at: Time | None = None
-    committed_at: Time | None = None
+    in_sync: bool = True
+    conflict: bool = False
     facts: Raw | None = None
     parents: dict[Path, Raw] = {}
 

@@ -30,6 +30,8 @@ from mdevreg.records import (
     Parent,
     ParentBody,
     Record,
+    Seq,
+    Token,
 )
 
 
@@ -45,9 +47,9 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 class Envelope(msgspec.Struct, frozen=True):
     """The part of a record that says who sent it: readable even when the rest is not."""
 
-    host: str
-    epoch: str
-    seq: int
+    host: Token
+    epoch: Token
+    seq: Seq
 
 
 class _Schema(msgspec.Struct, frozen=True):
@@ -225,7 +227,13 @@ def _member(value: dict[str, Any], kinds: tuple[Any, ...]) -> Any:
 
 
 def _decode_error(error: Exception, at: str) -> DecodeError:
-    text = str(error)
+    text = _printable(str(error))
     found = _PATH.search(text)
     path = at + (found[1][1:] if found else "")
     return DecodeError(text[: found.start()] if found else text, path=path)
+
+
+def _printable(text: str) -> str:
+    """Errors quote what was sent; control characters and lone surrogates would not survive a database."""
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in safe)

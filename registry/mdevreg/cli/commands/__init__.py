@@ -1,0 +1,1 @@
+"""One module per command; each names it ``command``, which takes the session and returns a view."""

@@ -1,0 +1,57 @@
+"""``mdevreg hosts``."""
+
+from __future__ import annotations
+
+import click
+
+from mdevreg.cli.options import Question
+from mdevreg.cli.session import Session
+from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
+from mdevreg.cli.words import counted, doubts, standing, where_read
+from mdevreg.facts import Hosts
+
+_COLUMNS = ("hostname", "host", "site", "kernel", "parents", "types", "devices", "last_seen", "state")
+
+
+@click.command(
+    "hosts",
+    cls=Question,
+    examples=(
+        ("mdevreg hosts", "Every host, and whether its facts are fresh."),
+        ("mdevreg hosts -o csv --as-of -7d", "The fleet of a week ago, for a spreadsheet."),
+    ),
+)
+@click.pass_obj
+def command(session: Session) -> View:
+    """List every host of the fleet, and how fresh its facts are."""
+    moment = session.moment
+    with session.door() as door:
+        found = door.hosts(moment)
+    codes = [doubts(summary.evidence, session.rules, session.now) for summary in found.hosts]
+    sheet = Sheet(_COLUMNS, _rows(found, codes))
+    document = document_of(found, answered_at=session.now, as_of=moment.as_of)
+    for host, code in zip(document["hosts"], codes, strict=True):
+        host["doubts"] = code
+    count = counted(len(found.hosts), "host")
+    foot = (
+        Line(count if found.hosts else "no host has reported yet; start an agent on one: mdevreg-agent run"),
+        where_read(found.position, moment.as_of),
+    )
+    return View(document, sheet, table=sheet, foot=foot)
+
+
+def _rows(found: Hosts, codes: list[tuple[str, ...]]) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            summary.evidence.hostname,
+            summary.evidence.host,
+            summary.evidence.site,
+            summary.kernel_release,
+            summary.parents,
+            summary.types,
+            summary.devices,
+            summary.evidence.last_seen,
+            standing(summary.evidence, code),
+        )
+        for summary, code in zip(found.hosts, codes, strict=True)
+    ]

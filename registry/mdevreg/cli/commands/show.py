@@ -1,0 +1,80 @@
+"""``mdevreg show HOST``."""
+
+from __future__ import annotations
+
+import click
+
+from mdevreg.cli.options import Question
+from mdevreg.cli.session import Session
+from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
+from mdevreg.cli.words import doubts, standing, where_read
+from mdevreg.facts import HostView
+from mdevreg.profiles import Profile, profile_of_device, profile_of_type
+from mdevreg.records import Parent
+from mdevreg.times import utc
+
+_COLUMNS = ("parent", "type", "device", "free", "driver", "version", "device_api", "stream_version", "stream_min")
+
+
+@click.command(
+    "show",
+    cls=Question,
+    examples=(
+        ("mdevreg show alpha", "What alpha offers, and the devices it has."),
+        ("mdevreg show alpha --as-of 2026-11-24T10:00:00Z -o json", "The same as of then, with every attribute."),
+    ),
+)
+@click.argument("host")
+@click.pass_obj
+def command(session: Session, host: str) -> View:
+    """Show everything known of one HOST, an id or a host name."""
+    moment = session.moment
+    with session.door() as door:
+        found = door.host(host, moment)
+    codes = doubts(found.evidence, session.rules, session.now)
+    sheet = Sheet(_COLUMNS, [row for parent in found.parents for row in _rows(parent)])
+    document = document_of(found, answered_at=session.now, as_of=moment.as_of, doubts=codes)
+    foot = (where_read(found.position, moment.as_of),)
+    return View(document, sheet, head=_head(found, codes), table=sheet, foot=foot)
+
+
+def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
+    evidence, facts = found.evidence, found.facts
+    seen = f", last seen {utc(evidence.last_seen)}" if evidence.last_seen else ""
+    lines = [f"{evidence.hostname}: {standing(evidence, codes)}{seen}", f"host id: {evidence.host}"]
+    if facts is not None:
+        lines += [f"kernel: {facts.kernel_release or 'not known'}", f"agent: {facts.agent_version or 'not known'}"]
+        lines += [f"os: {name}" for name in [facts.os_release.get("PRETTY_NAME")] if name]
+    if not found.parents:
+        lines.append("no parent device: nothing on this host offers mediated devices")
+    faults = sum(len(parent.faults) for parent in found.parents)
+    return tuple(
+        Line(line) for line in [*lines, *([f"unreadable attributes: {faults} (see -o json)"] if faults else [])]
+    )
+
+
+def _rows(parent: Parent) -> list[tuple[Cell, ...]]:
+    """Its types, each followed by its devices; then the devices of no listed type."""
+    listed = {kind.id for kind in parent.types}
+    rows: list[tuple[Cell, ...]] = []
+    for kind in parent.types:
+        rows.append((parent.name, kind.id, None, kind.available_instances, *_profile(profile_of_type(parent, kind))))
+        rows += [_device(parent, index) for index, device in enumerate(parent.devices) if device.type == kind.id]
+    rows += [_device(parent, index) for index, device in enumerate(parent.devices) if device.type not in listed]
+    return rows or [(parent.name, *(None,) * (len(_COLUMNS) - 1))]
+
+
+def _device(parent: Parent, index: int) -> tuple[Cell, ...]:
+    device = parent.devices[index]
+    return (parent.name, device.type, device.name, None, *_profile(profile_of_device(parent, device)))
+
+
+def _profile(profile: Profile) -> tuple[Cell, ...]:
+    driver = profile.driver
+    return (
+        driver.name if driver else None,
+        (driver.version or driver.srcversion) if driver else None,
+        profile.device_api,
+        profile.migration_stream_version,
+        profile.migration_stream_version_min,
+    )

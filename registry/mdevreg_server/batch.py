@@ -1,0 +1,224 @@
+"""One transaction's work: fold every message of a batch, gather the rows, write them at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from mdevreg.errors import DecodeError
+from mdevreg.objects import Profiles
+from mdevreg.state import Effect, Entry, HostFold, valid_time
+from mdevreg.timeline import supersede
+from mdevreg.wire import Decoded
+from mdevreg_server import quarantine
+from mdevreg_server.hosts import Hosts, Known, state_columns
+from mdevreg_server.intervals import Pending, Shape
+from mdevreg_server.late import rebuild_host
+from mdevreg_server.messages import Message, micros
+from mdevreg_server.presence import conflicts, flag_conflict
+from mdevreg_server.quarantine import Refusal
+from mdevreg_server.tables import HostState, Profile, RecordLog
+from mdevreg_server.upsert import insert_new, upsert
+
+#: Which value column of a kind is a profile digest (``mdevreg.objects``).
+_PROFILE_COLUMN = {"offer": 0, "device": 2}
+
+
+class Memory(msgspec.Struct):
+    """What the writer keeps between batches. ``position``: of the newest record in the log."""
+
+    layout: Mapping[str, Shape]
+    hosts: Hosts
+    profiles: Profiles
+    stored_profiles: set[str]
+    position: int = 0
+
+
+class Batch:
+    """One transaction's work. ``run`` writes; the caller commits. ``now_us``: the registry's clock, µs UTC."""
+
+    def __init__(self, memory: Memory, now_us: int) -> None:
+        self.memory = memory
+        self.now_us = now_us
+        self.touched: dict[str, HostFold] = {}  # in log order: a host moves to the end when it changes again
+        self.disputed: dict[str, str] = {}
+        self.records: list[Decoded] = []
+        self.refused: list[Refusal] = []
+        self.duplicates = 0
+        self._known: dict[str, Known] = {}
+        self._pending = Pending(memory.layout)
+        self._profiles: set[str] = set()
+        self.profiles: set[str] = set()  # new ones, stored by this batch
+        self._log: list[dict[str, Any]] = []
+        self._doubtful: list[tuple[Message, Decoded]] = []
+
+    def run(self, connection: sa.Connection, items: Sequence[tuple[Message, Decoded | DecodeError]]) -> None:
+        """Fold and write everything."""
+        hosts = [item.record.host for _, item in items if isinstance(item, Decoded)]
+        self._known = self.memory.hosts.load(connection, hosts)
+        self.disputed = self._disputed(connection, hosts)
+        for message, item in items:
+            if isinstance(item, DecodeError):
+                self.refused.append(Refusal(message, item.code, item.message))
+            else:
+                self._one(connection, message, item)
+        self._settle_doubts(connection)
+        self._flush(connection)
+        quarantine.store(connection, self.refused, self.now_us)
+        self._settle_refused()
+        if self.touched:
+            upsert(connection, HostState, [state_columns(fold) for fold in self.touched.values()])
+
+    def _disputed(self, connection: sa.Connection, hosts: list[str]) -> dict[str, str]:
+        return conflicts(connection, hosts)
+
+    def _one(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
+        record = decoded.record
+        if record.host in self.disputed:
+            self.refused.append(Refusal(message, "IDENTITY_CONFLICT", self.disputed[record.host]))
+            return
+        known = self._known[record.host]
+        match known.fold.arrival(record.epoch, record.seq):
+            case "next":
+                self._next(connection, message, decoded, known)
+            case "late":
+                self._late(connection, message, decoded)
+            case "duplicate" | "retired":
+                self._doubtful.append((message, decoded))
+
+    def _next(self, connection: sa.Connection, message: Message, decoded: Decoded, known: Known) -> None:
+        fold, record = known.fold, decoded.record
+        entered = record.epoch != fold.epoch
+        received = max(message.received_at_us, fold.received_at)
+        at = valid_time(micros(record.observed_at), received, fold.valid_at)
+        position = self._append(message, decoded, received)
+        for effect in fold.apply(decoded, position=position, valid_at=at, profiles=self.memory.profiles):
+            self._effect(known, effect, at, position)
+        fold.received_at = received
+        if entered:
+            self._settle_quarantined(connection, fold)
+        self._touch(fold)
+
+    def _effect(self, known: Known, effect: Effect, at: int, position: int) -> None:
+        key, value = effect
+        step = supersede(known.rows.get(key), value, at, position)
+        self._pending.step(known.fold.host, key, step, position)
+        if value is None:
+            known.rows.pop(key, None)
+            return
+        known.rows[key] = step.add[-1] if step.add else known.rows[key]
+        if key[0] in _PROFILE_COLUMN:
+            self._profiles.add(value[_PROFILE_COLUMN[key[0]]])
+
+    def _late(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
+        """A record that an already folded one overtook: the host's timeline is derived from its log again."""
+        host = decoded.record.host
+        received = max(message.received_at_us, self._known[host].fold.received_at)
+        self._flush(connection)
+        position = self._append(message, decoded, received)
+        entry = Entry(decoded, position, micros(decoded.record.observed_at), received)
+        known, steps = rebuild_host(connection, self.memory.layout, entry, self.memory.profiles)
+        for key, step in steps.items():
+            self._pending.step(host, key, step, position)
+            if key[0] in _PROFILE_COLUMN:
+                self._profiles.update(row.value[_PROFILE_COLUMN[key[0]]] for row in step.add)
+        self._settle_quarantined(connection, known.fold)
+        self._known[host] = known
+        self.memory.hosts.replace(known)
+        self._touch(known.fold)
+
+    def _append(self, message: Message, decoded: Decoded, received_at_us: int) -> int:
+        record = decoded.record
+        self.memory.position += 1
+        self._log.append(
+            {
+                "position": self.memory.position,
+                "host": record.host,
+                "epoch": record.epoch,
+                "seq": record.seq,
+                "kind": record.body.__struct_config__.tag,
+                "sha256": hashlib.sha256(message.data).hexdigest(),
+                "observed_at_us": micros(record.observed_at),
+                "received_at_us": received_at_us,
+                "committed_at_us": self.now_us,
+                "body": message.data,
+            }
+        )
+        self.records.append(decoded)
+        return self.memory.position
+
+    def _flush(self, connection: sa.Connection) -> None:
+        """Write the log and interval rows gathered so far."""
+        if self._log:
+            connection.execute(sa.insert(RecordLog), self._log)
+            self._log.clear()
+        if new := self._profiles - self.memory.stored_profiles - self.profiles:
+            bodies = [{"digest": digest, "body": self.memory.profiles.body(digest).decode()} for digest in sorted(new)]
+            insert_new(connection, Profile, bodies)
+            self.profiles |= new
+        self._pending.flush(connection)
+
+    def _touch(self, fold: HostFold) -> None:
+        self.touched.pop(fold.host, None)
+        self.touched[fold.host] = fold
+
+    def _settle_doubts(self, connection: sa.Connection) -> None:
+        """A duplicate is normal when it is byte for byte the same; anything else is a second agent."""
+        if self._doubtful:
+            self._flush(connection)
+        for message, decoded in self._doubtful:
+            record = decoded.record
+            logged = _logged(connection, record.host, record.epoch, record.seq)
+            if logged == hashlib.sha256(message.data).hexdigest():
+                self.duplicates += 1
+                self._touch(self._known[record.host].fold)  # its agent lacks the receipt
+            elif logged is None and record.seq in quarantine.numbers(connection, record.host, record.epoch):
+                self._late(connection, message, decoded)  # refused once, readable now
+            else:
+                self._dispute(connection, message, decoded)
+
+    def _dispute(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
+        record = decoded.record
+        current = self._known[record.host].fold
+        text = (
+            f"two agents claim host id {record.host}: epoch {record.epoch} sent seq {record.seq}, "
+            f"while epoch {current.epoch} is at {current.last_seq}"
+        )
+        flag_conflict(connection, record.host, text, self.now_us)
+        self.disputed[record.host] = text
+        self.refused.append(Refusal(message, "IDENTITY_CONFLICT", text))
+        self._touch(current)
+
+    def _settle_refused(self) -> None:
+        """A refused record is kept, so its agent may forget it; a rival's is settled for nobody."""
+        for refusal in self.refused:
+            sender = refusal.sender
+            known = self._known.get(sender.host) if sender else None
+            if sender and known and refusal.code != "IDENTITY_CONFLICT" and sender.epoch == known.fold.epoch:
+                known.fold.settle(sender.epoch, sender.seq)
+                self._touch(known.fold)
+
+    def _settle_quarantined(self, connection: sa.Connection, fold: HostFold) -> None:
+        for seq in sorted(quarantine.numbers(connection, fold.host, fold.epoch)):
+            fold.settle(fold.epoch, seq)
+
+
+class Replay(Batch):
+    """The same work over records that are in the log already: positions are theirs, the log is not written."""
+
+    def _append(self, message: Message, decoded: Decoded, received_at_us: int) -> int:  # noqa: ARG002  (the log has them)
+        self.memory.position = message.stream_seq
+        self.records.append(decoded)
+        return message.stream_seq
+
+    def _disputed(self, connection: sa.Connection, hosts: list[str]) -> dict[str, str]:  # noqa: ARG002  (logged: was undisputed then)
+        return {}
+
+
+def _logged(connection: sa.Connection, host: str, epoch: str, seq: int) -> str | None:
+    same = (RecordLog.host == host, RecordLog.epoch == epoch, RecordLog.seq == seq)
+    return connection.scalar(sa.select(RecordLog.sha256).where(*same))

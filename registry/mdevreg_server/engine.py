@@ -1,0 +1,104 @@
+"""Engines for SQLite and PostgreSQL: pragmas, isolation, foreign exceptions turned into ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError
+
+from mdevreg.errors import AuthError, MdevregError, MissingExtraError, StateError, UnreachableError, UsageError
+
+#: How long a writer waits for another one's lock.
+BUSY_TIMEOUT_MS = 5_000
+
+
+def open_engine(url: str, *, writer: bool) -> sa.Engine:
+    """An engine for ``sqlite:///FILE`` or ``postgresql+psycopg://…``.
+
+    ``writer``: transactions take the write lock at once (SQLite) and are serialised by the caller; otherwise
+    each transaction reads one snapshot. Raises ``UsageError``, ``MissingExtraError``.
+    """
+    try:
+        parsed = sa.make_url(url)
+        dialect = parsed.get_backend_name()
+    except sa.exc.ArgumentError as error:
+        raise UsageError(f"{url!r} is no database URL; expected sqlite:///FILE or postgresql+psycopg://…") from error
+    if dialect == "sqlite":
+        return _sqlite(parsed, writer=writer)
+    if dialect == "postgresql":
+        return _postgresql(parsed, writer=writer)
+    raise UsageError(f"{dialect} is not supported; expected sqlite:///FILE or postgresql+psycopg://…")
+
+
+@contextmanager
+def converted(engine: sa.Engine) -> Iterator[None]:
+    """Turn the driver's exceptions into ours: unreachable, refused, locked, full, read-only."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _converted(error, engine) from error
+
+
+def _sqlite(url: sa.URL, *, writer: bool) -> sa.Engine:
+    if url.database in (None, "", ":memory:"):
+        raise UsageError("a SQLite registry needs a file: sqlite:////var/lib/mdevreg/registry.sqlite3")
+    folder = Path(str(url.database)).resolve().parent
+    if not folder.is_dir():
+        raise StateError(f"there is no folder {folder} for the database; create it, or name another file")
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_pre_ping=False)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # explicit BEGIN below: a migration that fails rolls back whole
+        # FULL: in WAL mode NORMAL may lose the last commits at power loss, which were acked to the broker.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: sa.URL, *, writer: bool) -> sa.Engine:
+    try:
+        return sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            isolation_level="READ COMMITTED" if writer else "REPEATABLE READ",
+            connect_args={"connect_timeout": 10},
+            pool_pre_ping=True,
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise MissingExtraError("a PostgreSQL database", "postgresql") from error
+
+
+def _converted(error: DBAPIError, engine: sa.Engine) -> MdevregError:
+    text = str(error.orig).strip()
+    where = engine.url.render_as_string(hide_password=True)
+    lower = text.lower()
+    if "authentication failed" in lower or "permission denied" in lower:
+        return AuthError(f"{where} refused the credentials: {text}")
+    if "no such table" in lower or "undefined" in type(error.orig).__name__.lower():
+        return StateError(f"{where} has no registry in it ({text}); run: mdevreg-server db upgrade --database {where}")
+    if "locked" in lower:
+        return StateError(f"{where} is locked by another process for over {BUSY_TIMEOUT_MS} ms", code="DATABASE_LOCKED")
+    if "full" in lower or "no space" in lower or "disk i/o" in lower:
+        return StateError(
+            f"the disk of {where} is full or fails ({text}); free space, nothing is lost", code="DISK_FULL"
+        )
+    if "readonly" in lower or "unable to open" in lower:
+        return StateError(f"{where} can't be opened for writing ({text}); check the owner of file and folder")
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return UnreachableError(f"{where} did not answer: {text}")
+    return StateError(f"{where} refused: {text}", code="DATABASE")
+
+
+def rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+    """All rows of a query as mappings."""
+    return [dict(row) for row in connection.execute(statement).mappings()]

@@ -1,0 +1,185 @@
+"""The ledger: a batch of messages becomes log rows, history and positions in one transaction.
+
+Rules of this file:
+
+1. One writer. The position is compared and set in the transaction; a second writer fails there, whole.
+2. Exactly once in effect: a ``(host, epoch, seq)`` that is in the log changes nothing when it comes again.
+3. Nothing is dropped: what can't be applied is in quarantine when the transaction commits.
+4. After a failure nothing in memory is believed: folds are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from mdevreg.errors import StateError
+from mdevreg.objects import Profiles
+from mdevreg.records import SCHEMA, HostState
+from mdevreg.state import HostFold
+from mdevreg.subjects import RECORDS_STREAM
+from mdevreg.wire import Decoded, encode
+from mdevreg_server.batch import Batch, Memory, Replay
+from mdevreg_server.engine import converted
+from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
+from mdevreg_server.intervals import shapes
+from mdevreg_server.messages import Message, moment_of, read
+from mdevreg_server.presence import conflicts
+from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition
+from mdevreg_server.tables import HostState as HostStateRow
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """One host's state to be published, and the agent's receipt that it carries."""
+
+    host: str
+    epoch: str
+    settled: int
+    digest: str
+    position: int
+    data: bytes
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a batch did. ``publications`` are in log order."""
+
+    publications: tuple[Publication, ...]
+    records: tuple[Decoded, ...]
+    position: int
+    duplicates: int
+    quarantined: int
+
+
+class Where(msgspec.Struct, frozen=True):
+    """A position in one life of a stream; ``created`` tells one life from the next."""
+
+    created: str
+    stream_seq: int
+
+
+class Ledger:
+    """Applies batches. Synchronous; used by one thread at a time."""
+
+    def __init__(self, engine: sa.Engine, *, cached_hosts: int = DEFAULT_CACHED_HOSTS) -> None:
+        self.engine = engine
+        layout = shapes()
+        self._memory = Memory(layout, Hosts(layout, cached_hosts), Profiles(), set())
+        with converted(engine), engine.connect() as connection:
+            self._memory.position = connection.scalar(sa.select(sa.func.max(RecordLog.position))) or 0
+
+    @property
+    def position(self) -> int:
+        """The position of the newest committed record; 0 before the first."""
+        return self._memory.position
+
+    def where(self) -> Where | None:
+        """How far the records stream was consumed, as of the last commit."""
+        with converted(self.engine), self.engine.connect() as connection:
+            statement = sa.select(StreamPosition.created, StreamPosition.stream_seq)
+            row = connection.execute(statement.where(StreamPosition.stream == RECORDS_STREAM)).one_or_none()
+        return Where(row.created, row.stream_seq) if row else None
+
+    def apply(self, messages: Sequence[Message], where: Where, *, now_us: int) -> Applied:
+        """Commit a batch. ``where``: the stream position after it. ``now_us``: the registry's clock, µs UTC.
+
+        Raises ``StateError`` or ``UnreachableError``; then nothing of the batch is in the database.
+        """
+        items = [(message, read(message)) for message in messages]
+        before = self._memory.position
+        batch = Batch(self._memory, now_us)
+        try:
+            with converted(self.engine), self.engine.begin() as connection:
+                batch.run(connection, items)
+                self._advance(connection, where, before)
+        except BaseException:
+            self._memory.position = before
+            self._memory.hosts.forget()
+            raise
+        return self._applied(batch)
+
+    def publications(self, hosts: Iterable[str]) -> tuple[Publication, ...]:
+        """The present state of these hosts, in log order; an empty one for a host that nothing is known of."""
+        with converted(self.engine), self.engine.connect() as connection:
+            known = self._memory.hosts.load(connection, hosts)
+            disputed = conflicts(connection, known)
+        folds = sorted((each.fold for each in known.values()), key=lambda fold: fold.position)
+        made = tuple(_publication(fold, disputed=fold.host in disputed) for fold in folds)
+        self._memory.hosts.trim()
+        return made
+
+    def hosts_after(self, position: int) -> list[str]:
+        """The hosts whose newest record came after a position, in log order."""
+        with converted(self.engine), self.engine.connect() as connection:
+            newer = sa.select(HostStateRow.host).where(HostStateRow.position > position)
+            return list(connection.scalars(newer.order_by(HostStateRow.position)))
+
+    def rebuild(self, *, batch_size: int = 1_000) -> int:
+        """Recreate every projection from the log, in one transaction. Returns the number of records replayed."""
+        self._memory.hosts.forget()
+        self._memory.stored_profiles.clear()
+        end = self._memory.position
+        with converted(self.engine), self.engine.begin() as connection:
+            for table in PROJECTIONS:
+                connection.execute(sa.delete(table))
+            for first in range(1, end + 1, batch_size):
+                self._replay(connection, first, min(first + batch_size - 1, end))
+        self._memory.position = end
+        return end
+
+    def _replay(self, connection: sa.Connection, first: int, last: int) -> None:
+        columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
+        wanted = sa.select(*columns).where(RecordLog.position.between(first, last)).order_by(RecordLog.position)
+        messages = [
+            Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
+        ]
+        Replay(self._memory, 0).run(connection, [(message, read(message)) for message in messages])
+        self._memory.hosts.trim()
+
+    def _advance(self, connection: sa.Connection, where: Where, before: int) -> None:
+        """Rule 1. The first transaction ever inserts the row; a rival's insert then violates the key."""
+        values = {"created": where.created, "stream_seq": where.stream_seq, "position": self._memory.position}
+        same = (StreamPosition.stream == RECORDS_STREAM, StreamPosition.position == before)
+        if connection.execute(sa.update(StreamPosition).where(*same).values(values)).rowcount == 1:
+            return
+        if (
+            connection.scalar(sa.select(StreamPosition.position).where(StreamPosition.stream == RECORDS_STREAM))
+            is not None
+        ):
+            where_text = self.engine.url.render_as_string(hide_password=True)
+            raise StateError(
+                f"another registry writes to {where_text}: its position is no longer {before}; "
+                "run only one mdevreg-server on a database",
+                code="SECOND_WRITER",
+            )
+        connection.execute(sa.insert(StreamPosition), {"stream": RECORDS_STREAM, **values})
+
+    def _applied(self, batch: Batch) -> Applied:
+        self._memory.stored_profiles |= batch.profiles
+        self._memory.hosts.trim()
+        return Applied(
+            publications=tuple(_publication(f, disputed=f.host in batch.disputed) for f in batch.touched.values()),
+            records=tuple(batch.records),
+            position=self._memory.position,
+            duplicates=batch.duplicates,
+            quarantined=len(batch.refused),
+        )
+
+
+def _publication(fold: HostFold, *, disputed: bool) -> Publication:
+    state = HostState(
+        schema=SCHEMA,
+        host=fold.host,
+        epoch=fold.epoch,
+        seq=fold.settled,
+        digest=fold.digest,
+        position=fold.position,
+        observed_at=moment_of(fold.valid_at) if fold.position else None,
+        received_at=moment_of(fold.received_at) if fold.position else None,
+        in_sync=fold.in_sync,
+        conflict=disputed,
+        facts=msgspec.Raw(fold.facts.raw) if fold.facts else None,
+        parents={path: msgspec.Raw(document.raw) for path, document in fold.parents.items()},
+    )
+    return Publication(fold.host, fold.epoch, fold.settled, state.digest, fold.position, encode(state))

@@ -1,0 +1,45 @@
+"""A message as it came from the broker, and what decoding made of it. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from mdevreg import subjects, wire
+from mdevreg.errors import DecodeError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message of MDEVREG_RECORDS. ``received_at_us``: when the broker stored it, µs UTC."""
+
+    subject: str
+    data: bytes
+    stream_seq: int
+    received_at_us: int
+
+
+def read(message: Message) -> wire.Decoded | DecodeError:
+    """Decode a message and check that it came on its own host's subject. Never raises for bad input."""
+    try:
+        decoded = wire.decode(message.data)
+    except DecodeError as error:
+        return error
+    token = subjects.host_of(message.subject)
+    if decoded.record.host != token:
+        text = f"host is {decoded.record.host!r}, but it came on the subject of {token!r}"
+        return DecodeError(text, path="$.host", code="SUBJECT_MISMATCH")
+    return decoded
+
+
+def micros(time: datetime) -> int:
+    """µs since 1970-01-01 UTC. Requires an aware time."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def moment_of(us: int) -> datetime:
+    """The aware time of µs since 1970-01-01 UTC."""
+    return _EPOCH + timedelta(microseconds=us)

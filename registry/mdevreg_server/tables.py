@@ -1,0 +1,236 @@
+"""The tables. Constraint names by convention; periods as in ``mdevreg.timeline``.
+
+Three kinds of tables, and it matters which is which:
+
+* ``record_log`` is the truth: append-only, gapless positions, bytes as received.
+* *Projections* (``PROJECTIONS``) are recreated from it by ``mdevreg-server rebuild``.
+* The rest is the registry's own memory: where it is in the streams, who was heard when, what was refused.
+
+Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databases. System time is a log position
+(ADR 2). ``OPEN`` (2^63 - 1) ends a period that holds until further notice.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+from mdevreg.timeline import OPEN
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+#: 64-bit everywhere; SQLite only aliases the rowid for plain INTEGER.
+Big = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """All tables of the registry."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class RecordLog(Base):
+    """Every record, as it came, in the order in which it was committed."""
+
+    __tablename__ = "record_log"
+    __table_args__ = (UniqueConstraint("host", "epoch", "seq"), CheckConstraint("position >= 1", name="position"))
+
+    position: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
+    host: Mapped[str] = mapped_column(Text)
+    epoch: Mapped[str] = mapped_column(Text)
+    seq: Mapped[int] = mapped_column(Big)
+    kind: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Text)
+    observed_at_us: Mapped[int] = mapped_column(Big)
+    received_at_us: Mapped[int] = mapped_column(Big)
+    committed_at_us: Mapped[int] = mapped_column(Big)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Profile(Base):
+    """Interned profiles (``mdevreg.profiles``), by digest. Only ever added to."""
+
+    __tablename__ = "profile"
+
+    digest: Mapped[str] = mapped_column(Text, primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class HostState(Base):
+    """Where each host stands: the part of ``mdevreg.state.HostFold`` that is not in the interval tables."""
+
+    __tablename__ = "host_state"
+
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    epoch: Mapped[str] = mapped_column(Text)
+    retired: Mapped[str] = mapped_column(Text)  # JSON: epochs left behind
+    received: Mapped[str] = mapped_column(Text)  # JSON: ranges of sequence numbers of the epoch
+    settled: Mapped[int] = mapped_column(Big)
+    last_seq: Mapped[int] = mapped_column(Big)
+    position: Mapped[int] = mapped_column(Big, index=True)
+    valid_at_us: Mapped[int] = mapped_column(Big)
+    received_at_us: Mapped[int] = mapped_column(Big)
+    in_sync: Mapped[int] = mapped_column(Integer)
+    digest: Mapped[str] = mapped_column(Text)
+
+
+class _Interval:
+    """Columns of every interval table. A row is added, and its system period closed; nothing else."""
+
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    valid_from_us: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=90)
+    valid_to_us: Mapped[int] = mapped_column(Big, sort_order=92)
+    system_from: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=91)
+    system_to: Mapped[int] = mapped_column(Big, sort_order=93, default=OPEN)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)
+        return (
+            CheckConstraint("valid_from_us < valid_to_us", name="valid"),
+            CheckConstraint("system_from < system_to", name="system"),
+        )
+
+
+class HostFact(_Interval, Base):
+    """The host's own facts; ``position`` names the record that holds them whole."""
+
+    __tablename__ = "host_fact"
+
+    hostname: Mapped[str] = mapped_column(Text, index=True, sort_order=10)
+    site: Mapped[str | None] = mapped_column(Text, sort_order=11)
+    kernel_release: Mapped[str | None] = mapped_column(Text, sort_order=12)
+    position: Mapped[int] = mapped_column(Big, sort_order=13)
+
+
+class Parent(_Interval, Base):
+    """A parent; ``position`` names the record that holds it whole, ``free`` is JSON: type → instances."""
+
+    __tablename__ = "parent"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
+    name: Mapped[str] = mapped_column(Text, sort_order=10)
+    position: Mapped[int] = mapped_column(Big, sort_order=11)
+    free: Mapped[str] = mapped_column(Text, sort_order=12)
+
+
+class Offer(_Interval, Base):
+    """A type that a parent offers, with its profile."""
+
+    __tablename__ = "offer"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
+    type: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=2)
+    profile: Mapped[str] = mapped_column(Text, sort_order=10)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)
+        # "Who offers this type, at these two times" must not scan the history of all others.
+        return (*super().__table_args__, Index(None, "type", "system_to", "valid_to_us"))
+
+
+class Device(_Interval, Base):
+    """An mdev or VF."""
+
+    __tablename__ = "device"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
+    name: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=2)
+    kind: Mapped[str] = mapped_column(Text, sort_order=10)
+    type: Mapped[str | None] = mapped_column(Text, sort_order=11)
+    profile: Mapped[str] = mapped_column(Text, sort_order=12)
+    iommu_group: Mapped[int | None] = mapped_column(Big, sort_order=13)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)
+        return (*super().__table_args__, Index(None, "name"))
+
+
+class DriverBuild(_Interval, Base):
+    """The driver build behind a parent or its VFs."""
+
+    __tablename__ = "driver_build"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
+    name: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=2)
+    module: Mapped[str | None] = mapped_column(Text, sort_order=10)
+    kernel_release: Mapped[str | None] = mapped_column(Text, sort_order=11)
+    version: Mapped[str | None] = mapped_column(Text, sort_order=12)
+    srcversion: Mapped[str | None] = mapped_column(Text, sort_order=13)
+    build_id: Mapped[str | None] = mapped_column(Text, sort_order=14)
+
+
+class StreamPosition(Base):
+    """How far each stream was dealt with: written in the same transaction as the effect.
+
+    ``created`` tells one life of a stream from the next (a wiped broker starts counting anew).
+    For MDEVREG_FLEET, ``position`` is the newest log position whose hosts were published.
+    """
+
+    __tablename__ = "stream_position"
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    created: Mapped[str] = mapped_column(Text)
+    stream_seq: Mapped[int] = mapped_column(Big)
+    position: Mapped[int] = mapped_column(Big)
+
+
+class HostPresence(Base):
+    """When each host was last heard, and whether two agents claim to be it."""
+
+    __tablename__ = "host_presence"
+
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    last_seen_us: Mapped[int] = mapped_column(Big)
+    leaving: Mapped[int] = mapped_column(Integer)
+    conflict: Mapped[str | None] = mapped_column(Text)  # what was seen; NULL: none
+    conflict_since_us: Mapped[int | None] = mapped_column(Big)
+
+
+class Quarantine(Base):
+    """What could not be applied, whole, with the reason. ``state``: open, dropped or applied."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (
+        UniqueConstraint("sha256", "subject"),
+        Index(None, "host", "epoch", "seq"),
+        CheckConstraint("state in ('open', 'dropped', 'applied')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(Big, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    host: Mapped[str | None] = mapped_column(Text)
+    epoch: Mapped[str | None] = mapped_column(Text)
+    seq: Mapped[int | None] = mapped_column(Big)
+    sha256: Mapped[str] = mapped_column(Text)
+    received_at_us: Mapped[int] = mapped_column(Big)
+    last_received_at_us: Mapped[int] = mapped_column(Big)
+    times: Mapped[int] = mapped_column(Big)
+    resolution: Mapped[str | None] = mapped_column(Text)  # why it was dropped
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+def table_of(table: type[Base]) -> Table:
+    """The Core table of a typed table definition: hot paths use Core."""
+    found = table.__table__
+    assert isinstance(found, Table)
+    return found
+
+
+#: Recreated from ``record_log``.
+PROJECTIONS = (HostFact, Parent, Offer, Device, DriverBuild, HostState, Profile)
+#: ``mdevreg.objects`` kind → its interval table. Key, then value columns, in table order.
+INTERVALS: dict[str, type[HostFact | Parent | Offer | Device | DriverBuild]] = {
+    "host": HostFact,
+    "parent": Parent,
+    "offer": Offer,
+    "device": Device,
+    "driver": DriverBuild,
+}
