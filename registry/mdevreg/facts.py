@@ -115,6 +115,7 @@ class Change(msgspec.Struct, frozen=True):
     valid_from: datetime
     valid_to: datetime | None
     position: int  # of the record that told it
+    host: str  # id
     object: str  # "host", "parent", "offer", "device", "driver"
     name: str  # "mtty", "mtty/mtty-1", the uuid
     event: str  # "appeared", "changed", "gone"

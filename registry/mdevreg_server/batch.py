@@ -54,6 +54,7 @@ class Batch:
         self._profiles: set[str] = set()
         self.profiles: set[str] = set()  # new ones, stored by this batch
         self._log: list[dict[str, Any]] = []
+        self._digests: list[str] = []
         self._doubtful: list[tuple[Message, Decoded]] = []
 
     def run(self, connection: sa.Connection, items: Sequence[tuple[Message, Decoded | DecodeError]]) -> None:
@@ -69,6 +70,7 @@ class Batch:
         self._settle_doubts(connection)
         self._flush(connection)
         quarantine.store(connection, self.refused, self.now_us)
+        quarantine.mark_applied(connection, self._digests)
         self._settle_refused()
         if self.touched:
             upsert(connection, HostState, [state_columns(fold) for fold in self.touched.values()])
@@ -132,8 +134,9 @@ class Batch:
         self._touch(known.fold)
 
     def _append(self, message: Message, decoded: Decoded, received_at_us: int) -> int:
-        record = decoded.record
+        record, sha256 = decoded.record, hashlib.sha256(message.data).hexdigest()
         self.memory.position += 1
+        self._digests.append(sha256)
         self._log.append(
             {
                 "position": self.memory.position,
@@ -141,7 +144,7 @@ class Batch:
                 "epoch": record.epoch,
                 "seq": record.seq,
                 "kind": record.body.__struct_config__.tag,
-                "sha256": hashlib.sha256(message.data).hexdigest(),
+                "sha256": sha256,
                 "observed_at_us": micros(record.observed_at),
                 "received_at_us": received_at_us,
                 "committed_at_us": self.now_us,

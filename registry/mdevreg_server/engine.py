@@ -17,11 +17,12 @@ from mdevreg.errors import AuthError, MdevregError, MissingExtraError, StateErro
 BUSY_TIMEOUT_MS = 5_000
 
 
-def open_engine(url: str, *, writer: bool) -> sa.Engine:
+def open_engine(url: str, *, writer: bool, timeout_s: float = BUSY_TIMEOUT_MS / 1000) -> sa.Engine:
     """An engine for ``sqlite:///FILE`` or ``postgresql+psycopg://…``.
 
     ``writer``: transactions take the write lock at once (SQLite) and are serialised by the caller; otherwise
-    each transaction reads one snapshot. Raises ``UsageError``, ``MissingExtraError``.
+    each transaction reads one snapshot. ``timeout_s``: for a lock, a connection, and each
+    statement of a reader. Raises ``UsageError``, ``MissingExtraError``.
     """
     try:
         parsed = sa.make_url(url)
@@ -29,9 +30,9 @@ def open_engine(url: str, *, writer: bool) -> sa.Engine:
     except sa.exc.ArgumentError as error:
         raise UsageError(f"{url!r} is no database URL; expected sqlite:///FILE or postgresql+psycopg://…") from error
     if dialect == "sqlite":
-        return _sqlite(parsed, writer=writer)
+        return _sqlite(parsed, writer=writer, timeout_s=timeout_s)
     if dialect == "postgresql":
-        return _postgresql(parsed, writer=writer)
+        return _postgresql(parsed, writer=writer, timeout_s=timeout_s)
     raise UsageError(f"{dialect} is not supported; expected sqlite:///FILE or postgresql+psycopg://…")
 
 
@@ -44,19 +45,24 @@ def converted(engine: sa.Engine) -> Iterator[None]:
         raise _converted(error, engine) from error
 
 
-def _sqlite(url: sa.URL, *, writer: bool) -> sa.Engine:
+def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
         raise UsageError("a SQLite registry needs a file: sqlite:////var/lib/mdevreg/registry.sqlite3")
     folder = Path(str(url.database)).resolve().parent
     if not folder.is_dir():
         raise StateError(f"there is no folder {folder} for the database; create it, or name another file")
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_pre_ping=False)
+    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, pool_pre_ping=False)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # explicit BEGIN below: a migration that fails rolls back whole
         # FULL: in WAL mode NORMAL may lose the last commits at power loss, which were acked to the broker.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={int(timeout_s * 1000)}",
+            "foreign_keys=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
@@ -66,12 +72,13 @@ def _sqlite(url: sa.URL, *, writer: bool) -> sa.Engine:
     return engine
 
 
-def _postgresql(url: sa.URL, *, writer: bool) -> sa.Engine:
+def _postgresql(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
+    limit = f"-c statement_timeout={int(timeout_s * 1000)}"
     try:
         return sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             isolation_level="READ COMMITTED" if writer else "REPEATABLE READ",
-            connect_args={"connect_timeout": 10},
+            connect_args={"connect_timeout": max(2, int(timeout_s)), "options": "" if writer else limit},
             pool_pre_ping=True,
         )
     except (ModuleNotFoundError, NoSuchModuleError) as error:

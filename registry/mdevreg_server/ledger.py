@@ -11,15 +11,16 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.errors import StateError
+from mdevreg.errors import DecodeError, MdevregError, StateError
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA, HostState
 from mdevreg.state import HostFold
-from mdevreg.subjects import RECORDS_STREAM
+from mdevreg.subjects import FLEET_STREAM, RECORDS_STREAM
 from mdevreg.wire import Decoded, encode
 from mdevreg_server.batch import Batch, Memory, Replay
 from mdevreg_server.engine import converted
@@ -27,8 +28,9 @@ from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import shapes
 from mdevreg_server.messages import Message, moment_of, read
 from mdevreg_server.presence import conflicts
-from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition
+from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition, table_of
 from mdevreg_server.tables import HostState as HostStateRow
+from mdevreg_server.upsert import upsert
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -77,8 +79,7 @@ class Ledger:
     def where(self) -> Where | None:
         """How far the records stream was consumed, as of the last commit."""
         with converted(self.engine), self.engine.connect() as connection:
-            statement = sa.select(StreamPosition.created, StreamPosition.stream_seq)
-            row = connection.execute(statement.where(StreamPosition.stream == RECORDS_STREAM)).one_or_none()
+            row = _stream_position(connection, RECORDS_STREAM)
         return Where(row.created, row.stream_seq) if row else None
 
     def apply(self, messages: Sequence[Message], where: Where, *, now_us: int) -> Applied:
@@ -86,18 +87,57 @@ class Ledger:
 
         Raises ``StateError`` or ``UnreachableError``; then nothing of the batch is in the database.
         """
-        items = [(message, read(message)) for message in messages]
+        return self._commit([(message, read(message)) for message in messages], where, now_us)
+
+    def _commit(self, items: Sequence[tuple[Message, Decoded | DecodeError]], where: Where, now_us: int) -> Applied:
         before = self._memory.position
         batch = Batch(self._memory, now_us)
         try:
             with converted(self.engine), self.engine.begin() as connection:
+                self._fence(connection)
                 batch.run(connection, items)
-                self._advance(connection, where, before)
+                self._advance(connection, where)
         except BaseException:
             self._memory.position = before
             self._memory.hosts.forget()
             raise
         return self._applied(batch)
+
+    def apply_singly(self, messages: Sequence[Message], where: Where, *, now_us: int) -> Applied:
+        """Commit a batch message by message, so that one that can't be applied is told from the others.
+
+        Such a message goes to quarantine as APPLY_FAILED: the fault is the registry's, the record is kept.
+        """
+        done = [self._apply_one(message, Where(where.created, message.stream_seq), now_us) for message in messages]
+        return Applied(
+            publications=tuple({item.host: item for each in done for item in each.publications}.values()),
+            records=tuple(record for each in done for record in each.records),
+            position=self.position,
+            duplicates=sum(each.duplicates for each in done),
+            quarantined=sum(each.quarantined for each in done),
+        )
+
+    def _apply_one(self, message: Message, where: Where, now_us: int) -> Applied:
+        try:
+            return self.apply([message], where, now_us=now_us)
+        except MdevregError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, the line goes on and the record is kept)
+            refused = DecodeError(f"{type(error).__name__}: {error}", code="APPLY_FAILED")
+            return self._commit([(message, refused)], where, now_us)
+
+    def published(self, where: Where) -> int:
+        """The position up to which this life of the fleet stream holds every host; 0 if it is another life."""
+        with converted(self.engine), self.engine.connect() as connection:
+            row = _stream_position(connection, FLEET_STREAM)
+        same = row is not None and row.created == where.created and row.stream_seq <= where.stream_seq
+        return int(row.position) if same else 0
+
+    def mark_published(self, where: Where, position: int) -> None:
+        """Remember that every host up to a position was published."""
+        row = {"created": where.created, "stream_seq": where.stream_seq, "position": position}
+        with converted(self.engine), self.engine.begin() as connection:
+            upsert(connection, StreamPosition, [{"stream": FLEET_STREAM, **row}])
 
     def publications(self, hosts: Iterable[str]) -> tuple[Publication, ...]:
         """The present state of these hosts, in log order; an empty one for a host that nothing is known of."""
@@ -119,8 +159,9 @@ class Ledger:
         """Recreate every projection from the log, in one transaction. Returns the number of records replayed."""
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
-        end = self._memory.position
+        end = self.position
         with converted(self.engine), self.engine.begin() as connection:
+            self._fence(connection)
             for table in PROJECTIONS:
                 connection.execute(sa.delete(table))
             for first in range(1, end + 1, batch_size):
@@ -137,23 +178,23 @@ class Ledger:
         Replay(self._memory, 0).run(connection, [(message, read(message)) for message in messages])
         self._memory.hosts.trim()
 
-    def _advance(self, connection: sa.Connection, where: Where, before: int) -> None:
-        """Rule 1. The first transaction ever inserts the row; a rival's insert then violates the key."""
-        values = {"created": where.created, "stream_seq": where.stream_seq, "position": self._memory.position}
-        same = (StreamPosition.stream == RECORDS_STREAM, StreamPosition.position == before)
-        if connection.execute(sa.update(StreamPosition).where(*same).values(values)).rowcount == 1:
-            return
-        if (
-            connection.scalar(sa.select(StreamPosition.position).where(StreamPosition.stream == RECORDS_STREAM))
-            is not None
-        ):
-            where_text = self.engine.url.render_as_string(hide_password=True)
+    def _fence(self, connection: sa.Connection) -> None:
+        """Rule 1: lock the position for this transaction, and see that it is where this writer left it."""
+        mine = StreamPosition.stream == RECORDS_STREAM
+        held = connection.scalar(sa.select(StreamPosition.position).where(mine).with_for_update())
+        if held is None:
+            first = {"stream": RECORDS_STREAM, "created": "", "stream_seq": 0, "position": self.position}
+            connection.execute(sa.insert(StreamPosition), first)  # a rival's insert violates the key
+        elif held != self.position:
             raise StateError(
-                f"another registry writes to {where_text}: its position is no longer {before}; "
-                "run only one mdevreg-server on a database",
+                f"another registry writes to {self.engine.url.render_as_string(hide_password=True)}: its position is "
+                f"{held}, not {self.position}; run only one mdevreg-server on a database",
                 code="SECOND_WRITER",
             )
-        connection.execute(sa.insert(StreamPosition), {"stream": RECORDS_STREAM, **values})
+
+    def _advance(self, connection: sa.Connection, where: Where) -> None:
+        values = {"created": where.created, "stream_seq": where.stream_seq, "position": self.position}
+        connection.execute(sa.update(StreamPosition).where(StreamPosition.stream == RECORDS_STREAM).values(values))
 
     def _applied(self, batch: Batch) -> Applied:
         self._memory.stored_profiles |= batch.profiles
@@ -165,6 +206,11 @@ class Ledger:
             duplicates=batch.duplicates,
             quarantined=len(batch.refused),
         )
+
+
+def _stream_position(connection: sa.Connection, stream: str) -> Any:
+    """The row of a stream, or ``None``."""
+    return connection.execute(sa.select(table_of(StreamPosition)).where(StreamPosition.stream == stream)).one_or_none()
 
 
 def _publication(fold: HostFold, *, disputed: bool) -> Publication:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import NotFoundError
-from mdevreg_server.tables import HostPresence
+from mdevreg_server.tables import HostPresence, HostState
 from mdevreg_server.upsert import upsert
 
 
@@ -56,3 +56,9 @@ def disputes(connection: sa.Connection) -> list[dict[str, Any]]:
     """All hosts that are disputed."""
     statement = sa.select(HostPresence.__table__).where(HostPresence.conflict.is_not(None))
     return [dict(row) for row in connection.execute(statement.order_by(HostPresence.host)).mappings()]
+
+
+def retired_epochs(connection: sa.Connection, host: str) -> set[str]:
+    """The epochs that a host's agents left behind."""
+    text = connection.scalar(sa.select(HostState.retired).where(HostState.host == host))
+    return set(msgspec.json.decode(text, type=list[str])) if text else set()

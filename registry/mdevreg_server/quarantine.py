@@ -46,6 +46,16 @@ def numbers(connection: sa.Connection, host: str, epoch: str) -> set[int]:
     return {seq for (seq,) in connection.execute(sa.select(Quarantine.seq).where(*own)) if seq is not None}
 
 
+def mark_applied(connection: sa.Connection, digests: Sequence[str]) -> None:
+    """These messages were applied: what is open of them in quarantine is settled."""
+    if not digests or not count(connection):
+        return
+    values = {"state": "applied", "resolution": "applied when it came again"}
+    for first in range(0, len(digests), 500):
+        mine = sa.and_(Quarantine.state == "open", Quarantine.sha256.in_(digests[first : first + 500]))
+        connection.execute(sa.update(Quarantine).where(mine).values(values))
+
+
 def listed(connection: sa.Connection, *, state: str | None = "open", limit: int = 100) -> list[dict[str, Any]]:
     """The newest items, without their bodies. ``state``: open, dropped, applied, or ``None`` for all."""
     columns = [column for column in Quarantine.__table__.columns if column.name != "body"]

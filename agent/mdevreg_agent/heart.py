@@ -1,0 +1,83 @@
+"""Heartbeats: where the agent stands, over core NATS, at a jittered pace; and its goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+from mdevreg import subjects, wire
+from mdevreg.errors import StateError, UnreachableError
+from mdevreg.records import SCHEMA, Beat
+from mdevreg_agent.journal import Journal
+from mdevreg_agent.link import Link
+from mdevreg_agent.outbox import Outbox
+from mdevreg_agent.pace import jittered
+from mdevreg_agent.standing import Standing
+from mdevreg_agent.worker import Worker
+
+#: So many beats in a row without our own epoch being confirmed, and an operator hears of it.
+FOREIGN_BEATS = 3
+
+
+def beat_of(standing: Standing, *, leaving: bool = False) -> Beat:
+    """The heartbeat of an agent that stands there."""
+    return Beat(
+        schema=SCHEMA,
+        host=standing.host,
+        epoch=standing.epoch,
+        seq=standing.last_seq,
+        digest=standing.digest,
+        leaving=leaving,
+        unsent=standing.unsent,
+    )
+
+
+class Heart:
+    """Beats every ``period_s`` +-20 %. ``foreign_epoch`` tells whose epoch the registry holds, if not ours."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        worker: Worker,
+        link: Link,
+        journal: Journal,
+        chance: random.Random,
+        period_s: float,
+        foreign_epoch: Callable[[], str | None],
+    ) -> None:
+        self._outbox, self._worker, self._link, self._journal = outbox, worker, link, journal
+        self._chance, self._period_s = chance, period_s
+        self._foreign_epoch = foreign_epoch
+        self._foreign_beats = 0
+
+    async def run(self) -> None:
+        """Beat until cancelled; a beat that can't be sent is no loss, the next one says the same."""
+        while True:
+            await self._link.up()
+            await self.beat()
+            self._watch_for_a_twin()
+            await asyncio.sleep(jittered(self._period_s, self._chance))
+
+    async def beat(self, *, leaving: bool = False) -> None:
+        """One beat, or the goodbye."""
+        try:
+            standing = await self._worker.do(self._outbox.standing)
+        except StateError as error:
+            self._journal.warn("beat.failed", code=error.code, error=error)
+            return
+        with suppress(UnreachableError):
+            await self._link.tell(subjects.beat(standing.host), wire.encode(beat_of(standing, leaving=leaving)))
+
+    def _watch_for_a_twin(self) -> None:
+        epoch = self._foreign_epoch()
+        self._foreign_beats = self._foreign_beats + 1 if epoch else 0
+        if self._foreign_beats == FOREIGN_BEATS:
+            self._journal.warn(
+                "identity.disputed",
+                epoch=epoch,
+                error="the registry holds another epoch of this host id and has not "
+                "confirmed ours: a second agent uses this id, or the registry has not caught up",
+            )

@@ -1,0 +1,144 @@
+"""The NATS door: asks a registry's query service. Calls block; a thread of the door's own runs the connection.
+
+A door may be used from any thread (Nova-style services), and from asyncio by ``asyncio.to_thread``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import AuthorizationError, ConnectionClosedError, NoRespondersError, NoServersError
+
+from mdevreg import subjects
+from mdevreg.errors import AuthError, NotFoundError, RemoteError, UnreachableError, UsageError
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Pair
+
+T = TypeVar("T")
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+    nearest: tuple[str, ...] = ()
+    kind: str = ""
+    name: str = ""
+
+
+def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
+    """Connect to a broker. Raises ``UnreachableError`` or ``AuthError``."""
+    door = NatsDoor(url, timeout_s=timeout_s)
+    try:
+        door.connect(creds)
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+class NatsDoor:
+    """``mdevreg.query.door.Door`` over the services API."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._url, self._timeout_s = url, timeout_s
+        self._client = Client()
+        self._errors: list[Exception] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mdevreg-nats-door", daemon=True)
+        self._thread.start()
+
+    def connect(self, creds: str | None) -> None:
+        """Connect once, within the door's time-out; afterwards the client reconnects by itself."""
+        try:
+            self._run(self._connect(creds))
+        except AuthorizationError as error:
+            raise AuthError(f"{self._url} refused the credentials: {error}") from error
+        except (TimeoutError, OSError, NoServersError) as error:
+            refused = next((seen for seen in self._errors if "authorization" in str(seen).lower()), None)
+            if refused is not None:
+                raise AuthError(f"{self._url} refused the credentials: {refused}") from refused
+            raise UnreachableError(f"no NATS server answers at {self._url}; is it running?") from error
+
+    async def _connect(self, creds: str | None) -> None:
+        async def failed(error: Exception) -> None:
+            self._errors.append(error)
+
+        options: dict[str, Any] = {"user_credentials": creds} if creds else {}
+        connecting = self._client.connect(
+            self._url, name="mdevreg", max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=failed, **options
+        )
+        await asyncio.wait_for(connecting, self._timeout_s)
+
+    def hosts(self, moment: Moment) -> Hosts:
+        """Every host, by hostname, then id."""
+        return self._ask("hosts", Hosts, moment)
+
+    def host(self, name: str, moment: Moment) -> HostView:
+        """Everything known of one host."""
+        return self._ask("host", HostView, moment, host=name)
+
+    def pair(self, device: str, host: str, moment: Moment) -> Pair:
+        """A source, and all that one target host offers."""
+        return self._ask("pair", Pair, moment, device=device, host=host)
+
+    def candidates(self, device: str, moment: Moment) -> Candidates:
+        """A source, and every offer of its type in the fleet."""
+        return self._ask("candidates", Candidates, moment, device=device)
+
+    def history(self, name: str, moment: Moment, limit: int) -> History:
+        """The last ``limit`` changes of a host or device, oldest first."""
+        return self._ask("history", History, moment, name=name, limit=limit)
+
+    def drivers(self, moment: Moment) -> Drivers:
+        """The driver builds of the fleet."""
+        return self._ask("drivers", Drivers, moment)
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(self._timeout_s + 1)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: str | int) -> T:
+        request = msgspec.json.encode({**fields, "as_of": moment.as_of, "known_at": moment.known_at})
+        try:
+            reply = self._run(self._client.request(subjects.query(endpoint), request, timeout=self._timeout_s))
+        except NoRespondersError as error:
+            raise UnreachableError(f"no registry answers at {self._url}; is mdevreg-server running there?") from error
+        except (TimeoutError, ConnectionClosedError) as error:
+            raise UnreachableError(f"no answer from {self._url} within {self._timeout_s:g} s") from error
+        if reply.headers and "Nats-Service-Error-Code" in reply.headers:
+            raise _error(reply.headers, reply.data)
+        return msgspec.json.decode(reply.data, type=kind)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _error(headers: dict[str, str], body: bytes) -> Exception:
+    """The registry's error as the one that the SQL door would raise."""
+    try:
+        told = msgspec.json.decode(body, type=_Error)
+    except msgspec.MsgspecError:
+        return RemoteError(f"the registry failed: {headers.get('Nats-Service-Error')}")
+    if told.code == NotFoundError.code:
+        return NotFoundError(told.kind, told.name, told.nearest)
+    if headers["Nats-Service-Error-Code"] == "400":
+        return UsageError(told.message, code=told.code)
+    return RemoteError(told.message, code=told.code)

@@ -1,0 +1,87 @@
+"""`mdevreg-server db …` and `rebuild`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mdevreg.errors import StateError
+from mdevreg_server.cli.options import DATABASE, database_url
+
+
+@click.group()
+def db() -> None:
+    """Look after the database.
+
+    \b
+    Examples:
+      mdevreg-server db upgrade --database sqlite:////var/lib/mdevreg/registry.sqlite3
+      mdevreg-server db check
+    """
+
+
+@db.command("upgrade")
+@DATABASE()
+def db_upgrade(database: str | None) -> None:
+    """Bring the database to this program's revision. Loses nothing; a step that fails is rolled back whole.
+
+    \b
+    Examples:
+      mdevreg-server db upgrade --database postgresql+psycopg://mdevreg@db/mdevreg
+    """
+    from mdevreg_server import schema
+    from mdevreg_server.engine import open_engine
+
+    engine = open_engine(database_url(database), writer=True)
+    before = schema.current(engine)
+    after = schema.upgrade(engine)
+    change = "already at" if before == after else f"{before or 'empty'} →"
+    click.echo(f"{_where(engine)}: {change} {after}")
+
+
+@db.command("check")
+@DATABASE()
+def db_check(database: str | None) -> None:
+    """Is the database at this program's revision, and whole? Exit 0 yes, 2 no.
+
+    \b
+    Examples:
+      mdevreg-server db check --database sqlite:////var/lib/mdevreg/registry.sqlite3
+    """
+    from mdevreg_server import schema
+    from mdevreg_server.engine import open_engine
+    from mdevreg_server.wholeness import faults_of
+
+    engine = open_engine(database_url(database), writer=False)
+    schema.check(engine)
+    faults = faults_of(engine)
+    for fault in faults:
+        click.echo(fault)
+    if faults:
+        raise StateError(
+            f"{len(faults)} faults in {_where(engine)}; projections: run mdevreg-server rebuild", code="NOT_WHOLE"
+        )
+    click.echo(f"{_where(engine)}: at {schema.head()}, whole")
+
+
+@click.command()
+@DATABASE()
+def rebuild(database: str | None) -> None:
+    """Recreate every projection from the log, in one transaction. Answers stay the same.
+
+    \b
+    Examples:
+      mdevreg-server rebuild
+    """
+    from mdevreg_server import schema
+    from mdevreg_server.engine import open_engine
+    from mdevreg_server.ledger import Ledger
+
+    engine = open_engine(database_url(database), writer=True)
+    schema.check(engine)
+    click.echo(f"{Ledger(engine).rebuild()} records replayed")
+
+
+def _where(engine: Any) -> str:
+    return str(engine.url.render_as_string(hide_password=True))

@@ -1,0 +1,80 @@
+"""Options that several commands share, and where `up` keeps its files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+
+from mdevreg.errors import StateError
+from mdevreg_server import schema
+from mdevreg_server.engine import converted, open_engine
+
+DATABASE = partial(
+    click.option,
+    "--database",
+    envvar="MDEVREG_DATABASE",
+    help="SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://…  [env: MDEVREG_DATABASE; default: the one of `up`]",
+)
+NATS = partial(
+    click.option,
+    "--nats",
+    envvar="MDEVREG_NATS",
+    default="nats://127.0.0.1:4222",
+    show_default=True,
+    help="URL of the broker.  [env: MDEVREG_NATS]",
+)
+CREDS = partial(click.option, "--creds", envvar="MDEVREG_NATS_CREDS", help="NATS credentials file.")
+
+
+def say(line: str) -> None:
+    """One event on stderr: a dotted name, past tense, and its fields."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def state_folder() -> Path:
+    """Where `up` keeps its files: $XDG_STATE_HOME/mdevreg, by default ~/.local/state/mdevreg."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "mdevreg"
+
+
+def database_url(url: str | None) -> str:
+    """The database that was named, else the one of `up`. Raises ``StateError`` if there is none."""
+    if url is not None:
+        return url
+    file = state_folder() / "registry.sqlite3"
+    if not file.exists():
+        raise StateError(f"there is no {file}; name a database with --database or MDEVREG_DATABASE")
+    return f"sqlite:///{file}"
+
+
+@contextmanager
+def reading(url: str) -> Iterator[sa.Connection]:
+    """A read transaction on a database of this program's revision."""
+    with _connected(url, writer=False) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(url: str) -> Iterator[sa.Connection]:
+    """A transaction that is committed at the end."""
+    with _connected(url, writer=True) as connection:
+        yield connection
+        connection.commit()
+
+
+@contextmanager
+def _connected(url: str, *, writer: bool) -> Iterator[sa.Connection]:
+    engine = open_engine(url, writer=writer)
+    schema.check(engine)
+    try:
+        with converted(engine), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()

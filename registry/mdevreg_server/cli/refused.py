@@ -1,0 +1,157 @@
+"""`mdevreg-server quarantine …` and `conflict …`: what the registry could not apply, and whom it can't tell apart."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
+
+
+@click.group()
+def quarantine() -> None:
+    """Records that could not be applied: kept whole, with the reason.
+
+    \b
+    Examples:
+      mdevreg-server quarantine list
+      mdevreg-server quarantine show 3
+      mdevreg-server quarantine retry 3        after an upgrade that understands it
+      mdevreg-server quarantine drop 3 --reason "test host, reinstalled"
+    """
+
+
+@quarantine.command("list")
+@DATABASE()
+@click.option("--state", type=click.Choice(["open", "dropped", "applied", "all"]), default="open", show_default=True)
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1))
+def quarantine_list(database: str | None, state: str, limit: int) -> None:
+    """The newest items.
+
+    \b
+    Examples:
+      mdevreg-server quarantine list --state all
+    """
+    from mdevreg_server import quarantine as store
+    from mdevreg_server.cli.options import reading
+
+    with reading(database_url(database)) as connection:
+        items = store.listed(connection, state=None if state == "all" else state, limit=limit)
+        total = store.count(connection)
+    click.echo(f"{total} open")
+    for item in items:
+        who = f"{item['host'] or '?'} seq {item['seq'] or '?'}"
+        click.echo(f"{item['id']}\t{item['state']}\t{item['code']}\t{who}\tx{item['times']}\t{item['reason']}")
+
+
+@quarantine.command("show")
+@DATABASE()
+@click.argument("number", type=int)
+def quarantine_show(database: str | None, number: int) -> None:
+    """One item, with its message as it came.
+
+    \b
+    Examples:
+      mdevreg-server quarantine show 3
+    """
+    from mdevreg_server import quarantine as store
+    from mdevreg_server.cli.options import reading
+
+    with reading(database_url(database)) as connection:
+        item = store.item(connection, number)
+    body = item.pop("body")
+    for name, value in item.items():
+        click.echo(f"{name}: {value if value is not None else ''}")
+    click.echo(f"message ({len(body)} bytes):")
+    click.echo(body.decode("utf-8", "backslashreplace"))
+
+
+@quarantine.command("drop")
+@DATABASE()
+@click.argument("number", type=int)
+@click.option("--reason", required=True, help="Why; kept with the item.")
+def quarantine_drop(database: str | None, number: int, reason: str) -> None:
+    """Decide that an item will not be applied. It stays readable, with the reason.
+
+    \b
+    Examples:
+      mdevreg-server quarantine drop 3 --reason "test host, reinstalled"
+    """
+    from mdevreg_server import quarantine as store
+    from mdevreg_server.cli.options import writing
+
+    with writing(database_url(database)) as connection:
+        store.resolve(connection, number, state="dropped", resolution=reason)
+    click.echo(f"{number} dropped")
+
+
+@quarantine.command("retry")
+@DATABASE()
+@NATS()
+@CREDS()
+@click.argument("number", type=int)
+def quarantine_retry(database: str | None, nats: str, creds: str | None, number: int) -> None:
+    """Put an item back on the line: it is published again, and the registry tries it like any other record.
+
+    \b
+    Examples:
+      mdevreg-server quarantine retry 3 --nats nats://broker:4222
+    """
+    from mdevreg_server import quarantine as store
+    from mdevreg_server.bus import publish_again
+    from mdevreg_server.cli.options import reading
+
+    with reading(database_url(database)) as connection:
+        item = store.item(connection, number)
+    asyncio.run(publish_again(nats, item["subject"], item["body"], creds=creds, say=say))
+    click.echo(f"{number} published again on {item['subject']}; see: mdevreg-server quarantine show {number}")
+
+
+@click.group()
+def conflict() -> None:
+    """Host ids that two live agents claim. Their verdicts are unknown and nothing of them is merged.
+
+    \b
+    Examples:
+      mdevreg-server conflict list
+      mdevreg-server conflict clear 3f0c…      after one of the two agents was stopped or given its own id
+    """
+
+
+@conflict.command("list")
+@DATABASE()
+def conflict_list(database: str | None) -> None:
+    """Disputed hosts, and what was seen.
+
+    \b
+    Examples:
+      mdevreg-server conflict list
+    """
+    from mdevreg_server import presence
+    from mdevreg_server.cli.options import reading
+    from mdevreg_server.messages import moment_of
+
+    with reading(database_url(database)) as connection:
+        found = presence.disputes(connection)
+    click.echo(f"{len(found)} disputed")
+    for row in found:
+        click.echo(f"{row['host']}\tsince {moment_of(row['conflict_since_us']):%Y-%m-%dT%H:%M:%SZ}\t{row['conflict']}")
+
+
+@conflict.command("clear")
+@DATABASE()
+@click.argument("host")
+def conflict_clear(database: str | None, host: str) -> None:
+    """Say that only one agent is left: its records are applied again from now on.
+
+    \b
+    Examples:
+      mdevreg-server conflict clear 3f0c1c1e-0000-4000-8000-000000000001
+    """
+    from mdevreg_server import presence
+    from mdevreg_server.cli.options import writing
+
+    with writing(database_url(database)) as connection:
+        presence.clear_conflict(connection, host)
+    click.echo(f"{host} is no longer disputed")

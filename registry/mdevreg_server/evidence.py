@@ -1,0 +1,71 @@
+"""How good the facts of hosts are, and finding hosts by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.facts import Evidence
+from mdevreg.nearest import nearest
+from mdevreg_server.asking import At
+from mdevreg_server.messages import moment_of
+from mdevreg_server.tables import HostFact, HostPresence, HostState
+
+#: What ``evidence_of`` needs of a host; to be joined with ``joined``.
+COLUMNS = (
+    HostState.host,
+    HostState.valid_at_us,
+    HostState.in_sync,
+    HostFact.hostname,
+    HostFact.site,
+    HostFact.valid_from_us,
+    HostPresence.last_seen_us,
+    HostPresence.leaving,
+    HostPresence.conflict,
+)
+
+
+def joined(at: At) -> sa.FromClause:
+    """Every host that ever reported, with its facts at a moment and its presence."""
+    facts = sa.and_(HostFact.host == HostState.host, at.holds(HostFact))
+    source: sa.FromClause = sa.join(HostState, HostFact, facts, isouter=True)
+    return sa.join(source, HostPresence, HostPresence.host == HostState.host, isouter=True)
+
+
+def evidence_of(row: Any, at: At) -> Evidence:
+    """The evidence in a row of ``COLUMNS``."""
+    if at.historical:
+        changed, seen = row.valid_from_us, None
+    else:
+        changed, seen = row.valid_at_us, row.last_seen_us
+    return Evidence(
+        host=row.host,
+        hostname=row.hostname or row.host,
+        site=row.site,
+        changed_at=None if changed is None else moment_of(changed),
+        last_seen=None if seen is None else moment_of(seen),
+        leaving=bool(row.leaving) and not at.historical,
+        in_sync=bool(row.in_sync) or at.historical,
+        conflict=row.conflict is not None,
+        historical=at.historical,
+    )
+
+
+def find_host(connection: sa.Connection, name: str, at: At) -> Evidence:
+    """The host of that id or hostname at a moment. Raises ``NotFoundError``, or ``UsageError`` if ambiguous."""
+    named = sa.or_(HostState.host == name, HostFact.hostname == name)
+    found = list(connection.execute(sa.select(*COLUMNS).select_from(joined(at)).where(named)))
+    exact = [row for row in found if row.host == name] or found
+    if len(exact) > 1:
+        ids = ", ".join(sorted(row.host for row in exact))
+        raise UsageError(f"{name!r} is the hostname of {len(exact)} hosts; name one by its id: {ids}", code="AMBIGUOUS")
+    if not exact or (at.historical and exact[0].hostname is None):
+        raise NotFoundError("host", name, nearest(name, _names(connection, at)))
+    return evidence_of(exact[0], at)
+
+
+def _names(connection: sa.Connection, at: At) -> Iterable[str]:
+    return connection.scalars(sa.select(HostFact.hostname).where(at.holds(HostFact)))

@@ -1,0 +1,194 @@
+"""The line: pull → decode → apply → commit → ack → publish. Bad input never stops it.
+
+The database's thread is the only one that touches the ledger; the event loop keeps answering meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from mdevreg import subjects
+from mdevreg.errors import MdevregError, StateError, UnreachableError
+from mdevreg_server.bus import (
+    BROKEN,
+    Fleet,
+    Puller,
+    acknowledge,
+    ensure_consumer,
+    ensure_streams,
+    life_of,
+    message_of,
+)
+from mdevreg_server.ledger import Applied, Ledger, Publication, Where
+from mdevreg_server.messages import Message
+
+T = TypeVar("T")
+
+BATCH = 500
+#: How long a pull waits for the first message, and so how often an idle line looks after its stream.
+PULL_S = 2.0
+#: Idle pulls between two looks at the stream: was it wiped under us?
+LOOKS_EVERY = 3
+RETRY_S = (0.2, 15.0)
+MARK_EVERY_S = 1.0
+#: Hosts per lot when the whole fleet is published.
+LOT = 500
+
+
+class Line:
+    """Ingest of one registry. ``run`` returns when it is cancelled, or raises what can't be waited out."""
+
+    def __init__(
+        self,
+        client: Client,
+        ledger: Ledger,
+        writer: Executor,
+        *,
+        now_us: Callable[[], int],
+        applied: Callable[[Applied], None],
+        published: Callable[[Sequence[Publication]], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._client, self._js = client, client.jetstream()
+        self._ledger, self._writer, self._now_us = ledger, writer, now_us
+        self._on_applied, self._on_published, self._say = applied, published, say
+        self._fleet: Fleet | None = None
+        self._marked_at = 0.0
+        self.attached = asyncio.Event()
+
+    async def run(self) -> None:
+        """Attach to the streams and consume; when the broker breaks or is wiped, attach again."""
+        delay = RETRY_S[0]
+        while True:
+            try:
+                created, puller = await self._attach()
+                delay = RETRY_S[0]
+                try:
+                    await self._consume(puller, created)
+                finally:
+                    self.attached.clear()
+                    await puller.close()
+            except BROKEN as error:
+                self._say(f"ingest.detached error={error!r}")
+            except StateError as error:
+                if error.code not in {"CONSUMER_LOST", "STREAM_LOST"}:
+                    raise
+                self._say(f"ingest.detached code={error.code}")
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311  (jitter)
+            delay = min(delay * 2, RETRY_S[1])
+
+    async def publish(self, hosts: Sequence[str]) -> None:
+        """Publish the present state of some hosts: receipts that an agent lacks."""
+        if self._fleet is not None:
+            await self._publish(await self._in_writer(lambda: self._ledger.publications(hosts)))
+
+    async def _attach(self) -> tuple[str, Puller]:
+        records, fleet = await ensure_streams(self._js)
+        created = life_of(records)
+        where = await self._in_writer(self._ledger.where)
+        known = where is not None and where.created == created and where.stream_seq <= records.state.last_seq
+        start = where.stream_seq + 1 if known and where else 1
+        await ensure_consumer(self._js, subjects.DURABLE, start)
+        self._fleet = Fleet(self._client, self._js, fleet)
+        await self._republish()
+        puller = await Puller(self._client, subjects.DURABLE, batch=BATCH, expires_s=PULL_S).open()
+        self._say(f"ingest.attached position={self._ledger.position} from_seq={start}")
+        self.attached.set()
+        return created, puller
+
+    async def _republish(self) -> None:
+        """Publish what was committed and perhaps not published: after a crash, and to a broker that was wiped."""
+        fleet = self._fleet_now
+        done = await self._in_writer(lambda: self._ledger.published(fleet.where))
+        hosts = await self._in_writer(lambda: self._ledger.hosts_after(done))
+        for first in range(0, len(hosts), LOT):
+            await self.publish(hosts[first : first + LOT])
+        await self._mark()
+
+    async def _consume(self, puller: Puller, created: str) -> None:
+        idle = 0
+        pulling = asyncio.ensure_future(puller.pull())
+        try:
+            while True:
+                got = await pulling
+                pulling = asyncio.ensure_future(puller.pull())  # the next batch comes while this one is written
+                idle = 0 if got else idle + 1
+                if got:
+                    await self._batch(got, created)
+                elif idle == 1:
+                    await self._mark()
+                elif idle % LOOKS_EVERY == 0:
+                    await self._look(created)
+        finally:
+            pulling.cancel()
+            await asyncio.gather(pulling, return_exceptions=True)  # before the connection closes (nats-py)
+
+    async def _batch(self, got: list[Msg], created: str) -> None:
+        messages = [message_of(msg) for msg in got]
+        where = Where(created, messages[-1].stream_seq)
+        applied = await self._applied(messages, where)
+        await acknowledge(self._client, got[-1])
+        self._on_applied(applied)
+        await self._publish(applied.publications)
+        if asyncio.get_running_loop().time() - self._marked_at > MARK_EVERY_S:
+            await self._mark()
+
+    async def _applied(self, messages: list[Message], where: Where) -> Applied:
+        """Commit, however long the database is locked, full or away: nothing is acked meanwhile."""
+        delay = RETRY_S[0]
+        while True:
+            try:
+                return await self._in_writer(lambda: self._commit(messages, where))
+            except (StateError, UnreachableError) as error:
+                if error.code in {"SECOND_WRITER", "WRONG_REVISION"}:
+                    raise
+                self._say(f"ingest.waiting code={error.code} error={error.message!r} retry_s={delay:.1f}")
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_S[1])
+
+    def _commit(self, messages: list[Message], where: Where) -> Applied:
+        # Decoding fills the heap with young objects that all live until the commit: collect between batches.
+        gc.disable()
+        try:
+            return self._ledger.apply(messages, where, now_us=self._now_us())
+        except MdevregError:
+            raise
+        except Exception:  # noqa: BLE001  (a fault of ours in one record must not stop all hosts: isolate it)
+            self._say(f"ingest.isolating error={traceback.format_exc(limit=-3)!r}")
+            return self._ledger.apply_singly(messages, where, now_us=self._now_us())
+        finally:
+            gc.enable()
+
+    async def _look(self, created: str) -> None:
+        info = await self._js.stream_info(subjects.RECORDS_STREAM)
+        fleet = await self._js.stream_info(subjects.FLEET_STREAM)
+        if life_of(info) != created or life_of(fleet) != self._fleet_now.created:
+            raise StateError("the broker's streams were created anew", code="STREAM_LOST")
+
+    async def _publish(self, lot: Sequence[Publication]) -> None:
+        await self._fleet_now.publish(lot)
+        self._on_published(lot)
+
+    async def _mark(self) -> None:
+        """Remember how far was published. Late is harmless: after a crash some hosts are published twice."""
+        where, position = self._fleet_now.where, self._ledger.position
+        self._marked_at = asyncio.get_running_loop().time()
+        await self._in_writer(lambda: self._ledger.mark_published(where, position))
+
+    async def _in_writer(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    @property
+    def _fleet_now(self) -> Fleet:
+        if self._fleet is None:
+            raise RuntimeError("the line is not attached")
+        return self._fleet

@@ -1,0 +1,148 @@
+"""Heartbeats: who is alive, who lacks a receipt, who claims another's id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+
+import msgspec
+import sqlalchemy as sa
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from mdevreg import subjects, wire
+from mdevreg.errors import DecodeError, MdevregError
+from mdevreg.records import Beat
+from mdevreg_server.engine import converted
+from mdevreg_server.ledger import Publication
+from mdevreg_server.presence import Heard, flag_conflict, heard, retired_epochs
+from mdevreg_server.tables import HostState
+
+FLUSH_S = 2.0
+#: A host whose beats disagree gets its receipt at most this often.
+ANSWER_EVERY_S = 5.0
+#: A left epoch must beat again after this long: one stray beat of an agent that just ended is no rival.
+RIVAL_AFTER_S = 5.0
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a host's agent was last told."""
+
+    epoch: str
+    settled: int
+    digest: str
+
+
+class Pulse:
+    """Listens to beats, writes presence, and asks for receipts to be published again where an agent lacks one."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        writer: Executor,
+        *,
+        now_us: Callable[[], int],
+        publish: Callable[[Sequence[str]], object],
+        say: Callable[[str], None],
+    ) -> None:
+        self._engine, self._writer = engine, writer
+        self._now_us, self._publish, self._say = now_us, publish, say
+        self._signs: dict[str, Heard] = {}
+        self._receipts: dict[str, Receipt] = {}
+        self._answered: dict[str, int] = {}
+        self._rivals: dict[tuple[str, str], int] = {}
+        self._due: set[str] = set()
+        self.malformed = 0
+
+    async def listen(self, client: Client) -> None:
+        """Load what agents were told before, and subscribe."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._load)
+        await client.subscribe(subjects.BEATS, cb=self._on)
+
+    async def run(self) -> None:
+        """Flush signs of life and answer disagreeing agents, for ever."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was heard since the last time, and publish the receipts that are due."""
+        signs, self._signs = self._signs, {}
+        due, self._due = self._due, set()
+        try:
+            if signs:
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._write, signs)
+        except MdevregError as error:
+            self._signs = {**signs, **self._signs}  # the next flush writes them
+            self._say(f"presence.waiting code={error.code}")
+        for host in due:
+            self._answered[host] = self._now_us()
+        if due:
+            await self._answer(sorted(due))
+
+    async def _answer(self, hosts: Sequence[str]) -> None:
+        answer = self._publish(hosts)
+        if asyncio.iscoroutine(answer):
+            await answer
+
+    def told(self, lot: Iterable[Publication]) -> None:
+        """These receipts were published."""
+        for item in lot:
+            self._receipts[item.host] = Receipt(item.epoch, item.settled, item.digest)
+
+    def reported(self, hosts: Iterable[str]) -> None:
+        """Records of these hosts were applied: they live."""
+        sign = Heard(self._now_us())
+        for host in hosts:
+            self._signs[host] = sign
+
+    async def _on(self, msg: Msg) -> None:
+        try:
+            beat = wire.decode_beat(msg.data)
+        except DecodeError as error:
+            beat = None
+            self._refuse(msg, error.message)
+        if beat is not None and beat.host != subjects.host_of(msg.subject):
+            self._refuse(msg, f"host is {beat.host!r}")
+        elif beat is not None:
+            self._beat(beat)
+
+    def _refuse(self, msg: Msg, why: str) -> None:
+        self.malformed += 1
+        self._say(f"beat.refused subject={msg.subject} count={self.malformed} error={why!r}")
+
+    def _beat(self, beat: Beat) -> None:
+        now = self._now_us()
+        self._signs[beat.host] = Heard(now, beat.leaving)
+        told = self._receipts.get(beat.host)
+        if told is not None and beat.epoch != told.epoch:
+            self._rival(beat, now)
+        agrees = told is not None and (beat.epoch, beat.seq, beat.digest) == (told.epoch, told.settled, told.digest)
+        waited = now - self._answered.get(beat.host, 0) > ANSWER_EVERY_S * 1e6
+        if not agrees and not beat.leaving and waited:
+            self._due.add(beat.host)
+
+    def _rival(self, beat: Beat, now: int) -> None:
+        """An epoch that was left for another beats on: if it does so again, two agents have one id."""
+        first = self._rivals.setdefault((beat.host, beat.epoch), now)
+        if now - first > RIVAL_AFTER_S * 1e6 and first > 0:
+            self._rivals[beat.host, beat.epoch] = 0  # said once
+            asyncio.get_running_loop().run_in_executor(self._writer, self._dispute, beat, now)
+
+    def _dispute(self, beat: Beat, now: int) -> None:
+        with converted(self._engine), self._engine.begin() as connection:
+            if beat.epoch in retired_epochs(connection, beat.host):
+                text = f"two agents claim host id {beat.host}: epoch {beat.epoch} beats on after it was left"
+                flag_conflict(connection, beat.host, text, now)
+                self._say(f"identity.conflict host={beat.host} epoch={beat.epoch}")
+
+    def _write(self, signs: dict[str, Heard]) -> None:
+        with converted(self._engine), self._engine.begin() as connection:
+            heard(connection, signs)
+
+    def _load(self) -> None:
+        columns = (HostState.host, HostState.epoch, HostState.settled, HostState.digest)
+        with converted(self._engine), self._engine.connect() as connection:
+            for host, epoch, settled, digest in connection.execute(sa.select(*columns)):
+                self._receipts[host] = Receipt(epoch, settled, digest)

@@ -1,0 +1,120 @@
+"""The registry as one process: ingest, beats and answers over one connection, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+
+import msgspec
+from nats.aio.client import Client
+
+from mdevreg_server import schema
+from mdevreg_server.bus import connect
+from mdevreg_server.engine import open_engine
+from mdevreg_server.ingest import Line
+from mdevreg_server.ledger import Applied, Ledger, Publication
+from mdevreg_server.pulse import Pulse
+from mdevreg_server.responder import Responder
+from mdevreg_server.sql_door import SqlDoor
+
+
+class ServeConfig(msgspec.Struct, frozen=True):
+    """What a registry needs to know. ``database``: SQLAlchemy URL; ``nats``: broker URL; ``creds``: NATS file."""
+
+    database: str
+    nats: str
+    creds: str | None = None
+    connect_timeout_s: float = 10.0
+    answer_threads: int = 4
+
+
+async def serve(
+    config: ServeConfig,
+    *,
+    say: Callable[[str], None],
+    applied: Callable[[Applied], None],
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Run until ``stop`` is set. ``applied`` is told every committed batch, ``ready`` once that it all stands.
+
+    Raises ``WrongRevisionError``, ``UnreachableError``, ``AuthError``, ``StateError``.
+    """
+    engine = open_engine(config.database, writer=True)
+    schema.check(engine)
+    writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+    pool = ThreadPoolExecutor(config.answer_threads, thread_name_prefix="answers")
+    door = SqlDoor(open_engine(config.database, writer=False))
+    client = await connect(config.nats, creds=config.creds, timeout_s=config.connect_timeout_s, say=say)
+    try:
+        ledger = await asyncio.get_running_loop().run_in_executor(writer, Ledger, engine)
+        registry = _Registry(client, ledger, writer, applied=applied, say=say)
+        responder = Responder(client, door, pool, version=version("mdevreg"))
+        await registry.pulse.listen(client)
+        await responder.start()
+        await registry.run(ready, stop)
+        await responder.stop()
+    finally:
+        await client.close()
+        writer.shutdown()
+        pool.shutdown()
+        door.close()
+        engine.dispose()
+
+
+def now_us() -> int:
+    """The registry's clock, µs UTC."""
+    return time.time_ns() // 1_000
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """SIGINT and SIGTERM end the service cleanly."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+class _Registry:
+    """Ingest and pulse, which tell each other what was applied and published."""
+
+    def __init__(
+        self,
+        client: Client,
+        ledger: Ledger,
+        writer: ThreadPoolExecutor,
+        *,
+        applied: Callable[[Applied], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._applied = applied
+        self.line = Line(
+            client, ledger, writer, now_us=now_us, applied=self._on_applied, published=self._on_published, say=say
+        )
+        self.pulse = Pulse(ledger.engine, writer, now_us=now_us, publish=self.line.publish, say=say)
+
+    async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        """Until ``stop`` is set, or a part of it ends with an error."""
+        parts = [asyncio.ensure_future(part) for part in (self.line.run(), self.pulse.run(), stop.wait())]
+        attached = asyncio.ensure_future(self._announce(ready))
+        await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in (*parts, attached):
+            part.cancel()
+        ended = await asyncio.gather(*parts, attached, return_exceptions=True)  # before the connection closes
+        await self.pulse.flush()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _announce(self, ready: Callable[[], None]) -> None:
+        await self.line.attached.wait()
+        ready()
+
+    def _on_applied(self, applied: Applied) -> None:
+        self.pulse.reported({decoded.record.host for decoded in applied.records})
+        self._applied(applied)
+
+    def _on_published(self, lot: Sequence[Publication]) -> None:
+        self.pulse.told(lot)

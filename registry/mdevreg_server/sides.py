@@ -1,0 +1,121 @@
+"""Sources and offers in SQL: what ``judge`` is fed with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.facts import Evidence, Side
+from mdevreg.nearest import nearest
+from mdevreg.profiles import Profile
+from mdevreg_server import evidence, tables
+from mdevreg_server.asking import At
+from mdevreg_server.evidence import evidence_of, find_host
+from mdevreg_server.tables import Device, HostState, Offer, Parent
+
+_free = msgspec.json.Decoder(dict[str, int | None])
+_profile = msgspec.json.Decoder(Profile)
+
+
+class Interned:
+    """Profiles of one answer, decoded once each."""
+
+    def __init__(self) -> None:
+        self._profiles: dict[str, Profile] = {}
+
+    def get(self, digest: str, body: str) -> Profile:
+        """The profile of that digest."""
+        found = self._profiles.get(digest)
+        if found is None:
+            found = self._profiles[digest] = _profile.decode(body)
+        return found
+
+
+def source_of(connection: sa.Connection, name: str, at: At) -> Side:
+    """The device, or the type that a device could be created of.
+
+    ``name``: an mdev uuid, ``HOST/DEVICE`` or ``HOST/PARENT/TYPE``. Raises ``NotFoundError``, or ``UsageError``
+    where several hosts have a device of that name.
+    """
+    match name.split("/"):
+        case [device]:
+            return _device(connection, device, None, at)
+        case [host, device]:
+            return _device(connection, device, find_host(connection, host, at), at)
+        case [host, parent, kind]:
+            return _offered(connection, find_host(connection, host, at), parent, kind, at)
+    raise UsageError(f"{name!r} is no device; expected an mdev uuid, HOST/DEVICE or HOST/PARENT/TYPE")
+
+
+def offers_of(connection: sa.Connection, host: Evidence, at: At) -> list[Side]:
+    """Everything that one host offers, by parent and type."""
+    columns = (Offer.type, Offer.profile, tables.Profile.body, Parent.name, Parent.free)
+    wanted = sa.select(*columns).select_from(_offers(at)).where(Offer.host == host.host)
+    interned = Interned()
+    rows = connection.execute(wanted.order_by(Parent.name, Offer.type))
+    return [_side(row, host, interned) for row in rows]
+
+
+def offers_of_type(connection: sa.Connection, kind: str, at: At) -> list[Side]:
+    """Every offer of a type in the fleet, by hostname, host, parent."""
+    columns = (*evidence.COLUMNS, Offer.type, Offer.profile, tables.Profile.body, Parent.name, Parent.free)
+    source = _offers(at)
+    facts = sa.and_(tables.HostFact.host == Offer.host, at.holds(tables.HostFact))
+    source = sa.join(source, HostState, HostState.host == Offer.host)
+    source = sa.join(source, tables.HostFact, facts, isouter=True)
+    source = sa.join(source, tables.HostPresence, tables.HostPresence.host == Offer.host, isouter=True)
+    interned = Interned()
+    wanted = sa.select(*columns).select_from(source).where(Offer.type == kind)
+    rows = connection.execute(wanted.order_by(tables.HostFact.hostname, Offer.host, Parent.name))
+    return [_side(row, evidence_of(row, at), interned) for row in rows]
+
+
+def _offers(at: At) -> sa.FromClause:
+    there = sa.and_(Parent.host == Offer.host, Parent.path == Offer.path, at.holds(Parent), at.holds(Offer))
+    return sa.join(sa.join(Offer, Parent, there), tables.Profile, tables.Profile.digest == Offer.profile)
+
+
+def _side(row: Any, host: Evidence, interned: Interned) -> Side:
+    return Side(
+        evidence=host,
+        parent=row.name,
+        profile=interned.get(row.profile, row.body),
+        available_instances=_free.decode(row.free).get(row.type),
+    )
+
+
+def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At) -> Side:
+    there = sa.and_(Parent.host == Device.host, Parent.path == Device.path, at.holds(Parent), at.holds(Device))
+    source = sa.join(sa.join(Device, Parent, there), tables.Profile, tables.Profile.digest == Device.profile)
+    columns = (Device.host, Device.profile, tables.Profile.body, Parent.name)
+    wanted = sa.select(*columns).select_from(source).where(Device.name == name)
+    if host is not None:
+        wanted = wanted.where(Device.host == host.host)
+    rows = list(connection.execute(wanted))
+    if not rows:
+        raise NotFoundError("device", name, nearest(name, _device_names(connection, host, at)))
+    if len(rows) > 1:
+        hosts = ", ".join(sorted({row.host for row in rows}))
+        raise UsageError(f"{name!r} is on several hosts; name one as HOST/{name}: {hosts}", code="AMBIGUOUS")
+    where = host or find_host(connection, rows[0].host, at)
+    return Side(evidence=where, parent=rows[0].name, profile=_profile.decode(rows[0].body), device=name)
+
+
+def _device_names(connection: sa.Connection, host: Evidence | None, at: At) -> list[str]:
+    wanted = sa.select(Device.name).where(at.holds(Device))
+    return list(connection.scalars(wanted.where(Device.host == host.host) if host else wanted))
+
+
+def _offered(connection: sa.Connection, host: Evidence, parent: str, kind: str, at: At) -> Side:
+    offers = offers_of(connection, host, at)
+    there = [offer for offer in offers if offer.parent == parent]
+    if not there:
+        raise NotFoundError(f"parent on {host.hostname}", parent, nearest(parent, {offer.parent for offer in offers}))
+    for offer in there:
+        if offer.profile.type == kind:
+            return offer
+    known = {offer.profile.type for offer in there if offer.profile.type is not None}
+    raise NotFoundError(f"type of {host.hostname}/{parent}", kind, nearest(kind, known))

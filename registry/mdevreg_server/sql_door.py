@@ -1,0 +1,140 @@
+"""The SQL door: facts straight from the registry's database, each answer from one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from mdevreg.facts import Candidates, Drivers, DriverSpread, History, Hosts, HostSummary, HostView, Moment, Pair
+from mdevreg.records import DriverBuild, HostFacts, Parent
+from mdevreg.wire import decode_facts, decode_parent
+from mdevreg_server import schema, tables
+from mdevreg_server.asking import At, at
+from mdevreg_server.engine import converted, open_engine
+from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
+from mdevreg_server.hosts import document_in
+from mdevreg_server.sides import offers_of, offers_of_type, source_of
+from mdevreg_server.tables import HostFact, RecordLog
+from mdevreg_server.timelines import history_of
+
+
+def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # noqa: ARG001  (one signature for all doors)
+    """Open a database as a door. Raises ``WrongRevisionError`` unless it is at this program's revision."""
+    engine = open_engine(url, writer=False, timeout_s=timeout_s)
+    schema.check(engine)
+    return SqlDoor(engine)
+
+
+class SqlDoor:
+    """``mdevreg.query.door.Door`` over SQL. Usable from any thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _reading(self, moment: Moment) -> Iterator[tuple[sa.Connection, At]]:
+        with converted(self._engine), self._engine.connect() as connection:
+            yield connection, at(connection, moment)
+
+    def hosts(self, moment: Moment) -> Hosts:
+        """Every host, by hostname, then id."""
+        with self._reading(moment) as (connection, when):
+            statement = sa.select(*COLUMNS, HostFact.kernel_release).select_from(joined(when))
+            if when.historical:
+                statement = statement.where(HostFact.hostname.is_not(None))
+            rows = list(connection.execute(statement.order_by(HostFact.hostname, tables.HostState.host)))
+            counts = [_counts(connection, table, when) for table in (tables.Parent, tables.Offer, tables.Device)]
+        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows))
+
+    def host(self, name: str, moment: Moment) -> HostView:
+        """Everything known of one host."""
+        with self._reading(moment) as (connection, when):
+            evidence = find_host(connection, name, when)
+            facts = _documents(connection, HostFact, evidence.host, when, decode_facts)
+            parents = _documents(connection, tables.Parent, evidence.host, when, decode_parent)
+        found: HostFacts | None = facts[0] if facts else None
+        ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
+        return HostView(when.position, evidence, found, ordered)
+
+    def pair(self, device: str, host: str, moment: Moment) -> Pair:
+        """A source, and all that one target host offers."""
+        with self._reading(moment) as (connection, when):
+            source = source_of(connection, device, when)
+            target = find_host(connection, host, when)
+            offers = offers_of(connection, target, when)
+        return Pair(when.position, source, target, tuple(offers))
+
+    def candidates(self, device: str, moment: Moment) -> Candidates:
+        """A source, and every offer of its type in the fleet."""
+        with self._reading(moment) as (connection, when):
+            source = source_of(connection, device, when)
+            kind = source.profile.type
+            offers = offers_of_type(connection, kind, when) if kind is not None else []
+        return Candidates(when.position, source, tuple(offers))
+
+    def history(self, name: str, moment: Moment, limit: int) -> History:
+        """The last ``limit`` changes of a host or device, oldest first."""
+        with self._reading(moment) as (connection, when):
+            host, changes = history_of(connection, name, when, limit)
+        return History(when.position, host, changes)
+
+    def drivers(self, moment: Moment) -> Drivers:
+        """The driver builds of the fleet, by name, then most hosts first."""
+        table = tables.DriverBuild
+        build = (table.name, table.module, table.kernel_release, table.version, table.srcversion, table.build_id)
+        many = (sa.func.count(table.host.distinct()).label("hosts"), sa.func.count().label("parents"))
+        with self._reading(moment) as (connection, when):
+            statement = sa.select(*build, *many).where(when.holds(table)).group_by(*build)
+            rows = list(connection.execute(statement))
+        found = sorted((_spread(row) for row in rows), key=_by_name)
+        return Drivers(when.position, tuple(found))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
+    statement = sa.select(table.host, sa.func.count()).where(when.holds(table)).group_by(table.host)
+    return {host: count for host, count in connection.execute(statement)}  # noqa: C416  (rows are no pairs to mypy)
+
+
+def _summary(row: Any, when: At, counts: list[dict[str, int]]) -> HostSummary:
+    parents, types, devices = (count.get(row.host, 0) for count in counts)
+    return HostSummary(evidence_of(row, when), row.kernel_release, parents, types, devices)
+
+
+def _documents(connection: sa.Connection, table: Any, host: str, when: At, decode: Callable[[bytes], Any]) -> list[Any]:
+    """The documents behind a host's rows: they are kept once, in the log."""
+    there = sa.join(table, RecordLog, RecordLog.position == table.position)
+    statement = sa.select(RecordLog.body, RecordLog.position).select_from(there)
+    rows = connection.execute(statement.where(table.host == host, when.holds(table)))
+    return [decode(document_in(row.body, row.position).raw) for row in rows]
+
+
+def _spread(row: Any) -> DriverSpread:
+    build = DriverBuild(
+        name=row.name,
+        module=row.module,
+        kernel_release=row.kernel_release,
+        version=row.version,
+        srcversion=row.srcversion,
+        build_id=row.build_id,
+    )
+    return DriverSpread(build, row.hosts, row.parents)
+
+
+def _by_name(spread: DriverSpread) -> tuple[str, int, str]:
+    return (spread.build.name, -spread.hosts, repr(spread.build))

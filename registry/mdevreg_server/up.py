@@ -1,0 +1,153 @@
+"""`up`: broker, registry and agent on one machine, for a first look. Starting again keeps the history.
+
+Children run in sessions of their own: Ctrl-C reaches this process alone, which then ends them in order, so that
+the agent's goodbye still finds a broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from mdevreg.errors import StateError
+from mdevreg.facts import NOW
+from mdevreg_server import schema
+from mdevreg_server.broker import Broker
+from mdevreg_server.children import Child
+from mdevreg_server.engine import open_engine
+from mdevreg_server.lines import Lines
+from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
+from mdevreg_server.sql_door import SqlDoor
+
+Say = Callable[[str], None]
+
+
+class UpConfig(msgspec.Struct, frozen=True):
+    """What `up` was asked for."""
+
+    state: Path
+    port: int = 4222
+    demo_hosts: int | None = None
+    seed: int = 1
+    agent: bool = True
+
+
+def run_up(config: UpConfig, say: Say) -> None:
+    """Run until Ctrl-C. Raises ``StateError``: a second copy, a taken port, a folder that can't be written."""
+    with ExitStack() as stack:
+        stack.enter_context(_locked(config.state))
+        database = f"sqlite:///{config.state / 'registry.sqlite3'}"
+        engine = open_engine(database, writer=True)
+        schema.upgrade(engine)
+        engine.dispose()
+        broker = stack.enter_context(Broker(config.state / "broker", port=config.port, sync_interval="always"))
+        stack.enter_context(_url_file(config.state / "url", broker.url))
+        asyncio.run(_serve(config, database, broker.url, say))
+        say("stopped; the history is kept")
+
+
+@contextmanager
+def _locked(state: Path) -> Iterator[None]:
+    """One copy per state folder, for as long as this process lives."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = os.open(state / "up.lock", os.O_RDWR | os.O_CREAT, 0o640)
+    except OSError as error:
+        text = f"can't keep anything in {state}: {error.strerror}; make it writable, or choose another with --state-dir"
+        raise StateError(text, code="STATE_FOLDER") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        other = os.read(lock, 32).decode(errors="replace").strip() or "?"
+        os.close(lock)
+        text = f"another copy (pid {other}) uses {state}; stop it, or choose another folder with --state-dir"
+        raise StateError(text, code="SECOND_COPY") from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _url_file(file: Path, url: str) -> Iterator[None]:
+    """Where the broker listens, for the command line's default."""
+    file.write_text(url + "\n")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+async def _serve(config: UpConfig, database: str, url: str, say: Say) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    children: list[Child] = []
+    tasks: set[asyncio.Task[None]] = set()
+
+    def ready() -> None:
+        say(f"mdevreg is up: {url}, history in {config.state / 'registry.sqlite3'}; Ctrl-C ends it")
+        tasks.add(asyncio.ensure_future(_started(config, database, url, children, say)))
+
+    ending = asyncio.Event()
+    serving = asyncio.ensure_future(
+        serve(ServeConfig(database, url), say=_quiet(say), applied=Lines(say).applied, ready=ready, stop=ending)
+    )
+    waiting = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+    for task in (waiting, *tasks):
+        task.cancel()
+    await asyncio.gather(waiting, *tasks, return_exceptions=True)
+    for child in children:
+        await child.stop()
+    ending.set()
+    await serving
+
+
+async def _started(config: UpConfig, database: str, url: str, children: list[Child], say: Say) -> None:
+    """Start the agents, and once something is known name three commands that show it."""
+    agent = [sys.executable, "-m", "mdevreg_agent"]
+    if config.agent:
+        state = str(config.state / "agent")
+        children.append(
+            await Child.start("agent", [*agent, "run", "--nats", url, "--state-dir", state, "--quiet"], say)
+        )
+    if config.demo_hosts is not None:
+        fleet = ["simulate", "--hosts", str(config.demo_hosts), "--scenario", "demo", "--seed", str(config.seed)]
+        children.append(await Child.start("fleet", [*agent, *fleet, "--nats", url], say))
+    await asyncio.sleep(3.0 if config.demo_hosts else 1.5)
+    say(await asyncio.to_thread(_try, database, url))
+
+
+def _try(database: str, url: str) -> str:
+    """Three commands that answer something now."""
+    command = f"{sys.argv[0].removesuffix('-server')}"
+    with SqlDoor(open_engine(database, writer=False)) as door:
+        hosts = door.hosts(NOW).hosts
+        full = next((host for host in reversed(hosts) if host.devices), hosts[0] if hosts else None)
+        offered = door.host(full.evidence.host, NOW).parents if full else ()
+    third = f"{command} drivers"
+    for parent in offered:
+        if parent.types and full:
+            third = f"{command} targets {full.evidence.hostname}/{parent.name}/{parent.types[0].id}"
+    name = full.evidence.hostname if full else "HOST"
+    url_hint = "" if url.endswith(":4222") else f"   (they find {url} by its state folder)"
+    return f"try:{url_hint}\n  {command} hosts\n  {command} show {name}\n  {third}"
+
+
+def _quiet(say: Say) -> Say:
+    """Only what a newcomer must know: troubles, not routine."""
+
+    def tell(line: str) -> None:
+        if not line.startswith(("ingest.attached", "broker.")):
+            say(line)
+
+    return tell

@@ -1,0 +1,45 @@
+"""`db check`: what a whole database can't show."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from mdevreg.timeline import OPEN
+from mdevreg_server.engine import converted
+from mdevreg_server.intervals import Shape, shapes
+from mdevreg_server.tables import HostState, RecordLog, StreamPosition
+
+
+def faults_of(engine: sa.Engine) -> list[str]:
+    """One sentence per fault; empty where all is well."""
+    with converted(engine), engine.connect() as connection:
+        found = [*_log(connection), *_states(connection)]
+        for shape in shapes().values():
+            found += _overlaps(connection, shape)
+    return found
+
+
+def _log(connection: sa.Connection) -> list[str]:
+    count, newest = connection.execute(sa.select(sa.func.count(), sa.func.max(RecordLog.position))).one()
+    faults = [f"record_log has {count} rows but ends at position {newest}"] if count != (newest or 0) else []
+    ahead = connection.scalar(sa.select(sa.func.max(StreamPosition.position))) or 0
+    if ahead > (newest or 0):
+        faults.append(f"stream_position is at {ahead}, record_log ends at {newest or 0}")
+    return faults
+
+
+def _states(connection: sa.Connection) -> list[str]:
+    logged = sa.select(RecordLog.host).distinct()
+    missing = connection.scalar(
+        sa.select(sa.func.count()).select_from(logged.except_(sa.select(HostState.host)).subquery())
+    )
+    return [f"{missing} hosts of record_log have no host_state"] if missing else []
+
+
+def _overlaps(connection: sa.Connection, shape: Shape) -> list[str]:
+    """Two rows of one object that hold until further notice, as now known."""
+    columns = [shape.table.c[name] for name in shape.key]
+    current = (shape.table.c.system_to == OPEN, shape.table.c.valid_to_us == OPEN)
+    twice = sa.select(*columns).where(*current).group_by(*columns).having(sa.func.count() > 1)
+    count = connection.scalar(sa.select(sa.func.count()).select_from(twice.subquery()))
+    return [f"{count} objects of {shape.table.name} hold two values at once"] if count else []

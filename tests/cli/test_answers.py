@@ -1,0 +1,162 @@
+"""What each command answers, in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+
+import msgspec
+import pytest
+import yaml
+
+from mdevreg.errors import UsageError
+from mdevreg.facts import Drivers, History, Hosts, HostView
+from mdevreg.query.questions import Answer, Targets
+from support.command_line import CommandLine
+from support.memory_door import MemoryDoor, MemoryHost, State
+from support.small_fleet import LONELY, NOW, UUID, host, mtty, small_fleet
+
+_OUTCOMES = [
+    (["can-migrate", UUID, "--to", "beta"], 0, "yes: "),
+    (["can-migrate", UUID, "--to", "gamma"], 1, "no: "),
+    (["can-migrate", UUID, "--to", "epsilon"], 1, "no: "),
+    (["can-migrate", UUID, "--to", "delta"], 3, "unknown: "),
+    (["can-migrate", UUID, "--to", "beta", "--stale-after", "1"], 3, "unknown: "),
+    (["can-migrate", UUID, "--to", "delta", "--stale-after", "5000"], 0, "yes: "),
+    (["can-migrate", "alpha/mtty/mtty-1", "--to", "beta/mtty/mtty-1"], 0, "yes: "),
+    (["targets", UUID], 0, "yes: "),
+    (["targets", UUID, "--stale-after", "1"], 3, "unknown: "),
+    (["targets", "beta/mtty/mtty-1", "--limit", "1"], 1, "no: "),
+    (["targets", LONELY], 1, "no: "),
+]
+_QUESTIONS = [
+    (["hosts"], Hosts),
+    (["show", "alpha"], HostView),
+    (["history", "alpha"], History),
+    (["drivers"], Drivers),
+    (["can-migrate", UUID, "--to", "delta"], Answer),
+    (["targets", UUID], Targets),
+]
+
+
+@pytest.mark.parametrize(("argv", "code", "first"), _OUTCOMES)
+def test_the_exit_code_and_the_first_word_are_the_answer(
+    line: CommandLine, argv: list[str], code: int, first: str
+) -> None:
+    """0 yes, 1 no, 3 unknown (design section 9); the same in every format, where ``answer`` says it too."""
+    done = line(*argv)
+    assert (done.code, done.err) == (code, "")
+    assert done.first.startswith(first)
+    answered = line(*argv, "-o", "json")
+    assert answered.code == code
+    assert json.loads(answered.out)["answer"] == first.rstrip(": ")
+    assert line(*argv, "-o", "csv").code == line(*argv, "-o", "yaml").code == code
+
+
+@pytest.mark.parametrize(("argv", "kind"), _QUESTIONS)
+def test_json_decodes_to_the_struct_of_the_library(line: CommandLine, argv: list[str], kind: type) -> None:
+    """A program that has the library needs no second model."""
+    out = line(*argv, "-o", "json").out
+    decoded: msgspec.Struct = msgspec.json.decode(out, type=kind)
+    again = json.loads(msgspec.json.encode(decoded))
+    said = json.loads(out)
+    assert again["position"] == said["position"] == 7
+    assert {name for name, value in again.items() if value != said[name]} <= {"hosts"}  # they have doubts beside
+
+
+@pytest.mark.parametrize(("argv", "kind"), _QUESTIONS)
+def test_yaml_says_what_json_says(line: CommandLine, argv: list[str], kind: type) -> None:
+    """One document, two spellings."""
+    assert yaml.safe_load(line(*argv, "-o", "yaml").out) == json.loads(line(*argv, "-o", "json").out)
+
+
+@pytest.mark.parametrize(("argv", "kind"), _QUESTIONS)
+def test_csv_has_one_header_and_rows_of_its_width(line: CommandLine, argv: list[str], kind: type) -> None:
+    """It loads as it is: no prose around it."""
+    header, *rows = csv.reader(io.StringIO(line(*argv, "-o", "csv").out))
+    assert rows
+    assert {len(row) for row in rows} == {len(header)}
+
+
+def test_reasons_follow_with_their_codes_then_what_to_rely_on(line: CommandLine) -> None:
+    """First the answer, then each reason on a line, then capacity, way back, age, position."""
+    not_equal = "mtty stream version 2 is not [1]; the target states no minimum, so it loads its own version only"
+    assert line("can-migrate", UUID, "--to", "gamma").out.splitlines() == [
+        f"no: {UUID} (mtty-1 on alpha) can't migrate to gamma/mtty",
+        "  USER_COMPATIBLE           both are mtty-1 over vfio-pci",
+        f"  STREAM_VERSION_NOT_EQUAL  {not_equal}",
+        "  NO_FREE_INSTANCE          gamma mtty has no free instance now",
+        "capacity: 0 free now on gamma/mtty",
+        "way back: yes",
+        "facts: heard 3 s ago; reliable until 2026-11-24T10:00:57Z, then ask again",
+        "log position: 7",
+    ]
+
+
+def test_targets_lists_the_best_first_and_says_what_it_left_out(line: CommandLine) -> None:
+    """Compatible, then unknown, then incompatible; limits and filters are told, counts are over all."""
+    assert [row.split()[:2] for row in line("targets", UUID).out.splitlines()[2:-1]] == [
+        ["yes", "beta"],
+        ["unknown", "delta"],
+        ["no", "gamma"],
+    ]
+    done = line("targets", UUID, "--outcome", "incompatible")
+    assert done.code == 0
+    assert done.first.endswith(": 1 compatible, 1 incompatible, 1 unknown")
+    assert "not listed: 2 hosts" in done.out
+    assert "delta" not in done.out
+
+
+def test_hosts_tells_who_is_stale(line: CommandLine) -> None:
+    """The same doubts that make a verdict unknown, in every format."""
+    hosts = json.loads(line("hosts", "-o", "json").out)["hosts"]
+    doubts = {each["evidence"]["hostname"]: each["doubts"] for each in hosts}
+    assert doubts == {name: [] for name in ("alpha", "beta", "epsilon", "gamma", "zeta")} | {"delta": ["HOST_STALE"]}
+    states = {row.split()[0]: row.split()[-1] for row in line("hosts").out.splitlines()[1:7]}
+    assert {name for name, state in states.items() if state != "fresh"} == {"delta"}
+    assert states["delta"] == "stale"
+
+
+def test_an_empty_registry_is_an_answer(line: CommandLine) -> None:
+    """No host yet: exit 0, valid data, and the next step for a newcomer."""
+    line.door = lambda: MemoryDoor([])
+    done = line("hosts")
+    assert done.code == 0
+    assert done.first == "no host has reported yet; start an agent on one: mdevreg-agent run"
+    assert json.loads(line("hosts", "-o", "json").out)["hosts"] == []
+    assert line("drivers").first == "no driver build is known"
+
+
+def test_the_past_is_answered_from_the_past(line: CommandLine) -> None:
+    """As of an hour ago the target still loaded the stream; staleness says nothing about then."""
+    before = State(NOW - timedelta(hours=2), 1, host("beta").states[0].facts, (mtty("3", "2"),))
+    after = State(NOW - timedelta(minutes=5), 2, before.facts, (mtty("3", "3"),))
+    beta = MemoryHost("id-beta", (before, after), last_seen=NOW - timedelta(days=1))
+    line.door = lambda: MemoryDoor([host("alpha", mtty("2", "1", devices=1)), beta])
+    assert line("can-migrate", UUID, "--to", "beta").code == 1
+    done = line("can-migrate", UUID, "--to", "beta", "--as-of", "-1h")
+    assert (done.code, done.first.partition(":")[0]) == (0, "yes")
+    assert done.out.splitlines()[-2:] == [
+        "facts: as of 2026-11-24T09:00:00Z",
+        "log position: 5, as of 2026-11-24T09:00:00Z",
+    ]
+
+
+def test_every_door_that_is_opened_is_closed(line: CommandLine) -> None:
+    """After an answer and after an error."""
+    doors = [small_fleet(), small_fleet()]
+    line.door = iter(doors).__next__
+    line("hosts")
+    line("show", "nobody")
+    assert [door.closed for door in doors] == [1, 1]
+
+
+def test_an_ambiguous_host_name_is_a_wrong_question(line: CommandLine) -> None:
+    """Two hosts of one name: ask by id."""
+    twin = MemoryHost("id-twin", host("alpha").states)
+    line.door = lambda: MemoryDoor([host("alpha"), twin])
+    done = line("show", "alpha")
+    assert done.code == UsageError.exit_code
+    assert "id-alpha, id-twin" in done.err

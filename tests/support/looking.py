@@ -1,0 +1,42 @@
+"""A look at a built tree with the real reader, and the wire's own check of what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from mdevreg import wire
+from mdevreg.records import EMPTY_DIGEST, SCHEMA, Body, Cause, HostBody, ParentBody, Record
+from mdevreg_agent.picture import Picture, documents_of
+from mdevreg_agent.sysfs import read_picture
+
+
+def look(root: Path, *, previous: Picture | None = None, wait: Callable[[], None] | None = None) -> Picture:
+    """One look that passes the wire's decoder; without ``wait`` it must not have to wait."""
+    picture = read_picture(root, agent_version="test", previous=previous, retries=3, wait=wait or _no_need_to_wait)
+    _pass_the_wire(picture)
+    return picture
+
+
+def _no_need_to_wait() -> None:
+    raise AssertionError("waited, though every mdev has its type")
+
+
+def _pass_the_wire(picture: Picture) -> None:
+    documents = documents_of(picture)
+    _decode(HostBody(facts=msgspec.Raw(documents.facts)))
+    for parent, raw in zip(picture.parents, documents.parents.values(), strict=True):
+        decoded = _decode(ParentBody(path=parent.path, parent=msgspec.Raw(raw)))
+        assert decoded.parent == parent
+
+
+def _decode(body: Body) -> wire.Decoded:
+    cause = Cause(kind="startup")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    record = Record(
+        schema=SCHEMA, host="h", epoch="e", seq=1, digest=EMPTY_DIGEST, observed_at=at, cause=cause, body=body
+    )
+    return wire.decode(wire.encode(record))

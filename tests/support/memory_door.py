@@ -1,0 +1,245 @@
+"""A registry in memory: a simulator of hosts over time that answers as every door does.
+
+It knows no records, SQL or NATS. Each host is a list of states, each true from its time on and told at its
+position; a question about the past looks at the states of then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.facts import (
+    Candidates,
+    Change,
+    Drivers,
+    DriverSpread,
+    Evidence,
+    History,
+    Hosts,
+    HostSummary,
+    HostView,
+    Moment,
+    Pair,
+    Side,
+)
+from mdevreg.nearest import nearest
+from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
+from mdevreg.profiles import profile_of_device, profile_of_type
+from mdevreg.records import DriverBuild, HostFacts, Parent
+
+
+class State(msgspec.Struct, frozen=True):
+    """A host from ``since`` on, told by the record at ``position``. No facts: it is not known then."""
+
+    since: datetime
+    position: int
+    facts: HostFacts | None
+    parents: tuple[Parent, ...] = ()
+
+
+class MemoryHost(msgspec.Struct, frozen=True):
+    """One host: its states, oldest first, and how it stands now."""
+
+    id: str
+    states: tuple[State, ...]
+    last_seen: datetime | None = None
+    leaving: bool = False
+    in_sync: bool = True
+    conflict: bool = False
+
+
+class MemoryDoor:
+    """The protocol ``Door`` over a few hosts. ``ask`` is called first by each question: tests let it fail."""
+
+    def __init__(self, hosts: Iterable[MemoryHost], ask: Callable[[], None] = lambda: None) -> None:
+        self._hosts = tuple(hosts)
+        self._ask = ask
+        self.closed = 0
+
+    @property
+    def position(self) -> int:
+        return max((state.position for host in self._hosts for state in host.states), default=0)
+
+    def hosts(self, moment: Moment) -> Hosts:
+        self._ask()
+        listed = [_summary(host, state, moment) for host, state in self._known(moment)]
+        return Hosts(
+            self.position, tuple(sorted(listed, key=lambda each: (each.evidence.hostname, each.evidence.host)))
+        )
+
+    def host(self, name: str, moment: Moment) -> HostView:
+        self._ask()
+        host, state = self._find(name, moment)
+        return HostView(self.position, _evidence(host, state, moment), state.facts, state.parents)
+
+    def pair(self, device: str, host: str, moment: Moment) -> Pair:
+        self._ask()
+        source = self._source(device, moment)
+        target, state = self._find(host, moment)
+        return Pair(self.position, source, _evidence(target, state, moment), tuple(_offers(target, state, moment)))
+
+    def candidates(self, device: str, moment: Moment) -> Candidates:
+        self._ask()
+        source = self._source(device, moment)
+        offers = [offer for host, state in self._known(moment) for offer in _offers(host, state, moment)]
+        chosen = [offer for offer in offers if offer.profile.type == source.profile.type]
+        chosen.sort(key=lambda offer: (offer.evidence.hostname, offer.evidence.host, offer.parent))
+        return Candidates(self.position, source, tuple(chosen))
+
+    def history(self, name: str, moment: Moment, limit: int) -> History:
+        self._ask()
+        try:
+            host, _ = self._find(name, moment)
+        except NotFoundError:
+            side = self._source(name, moment)
+            host, _ = self._find(side.evidence.host, moment)
+            changes = [change for change in _changes(_states(host, moment)) if change.name == name]
+        else:
+            changes = _changes(_states(host, moment))
+        return History(self.position, host.id, tuple(changes[-limit:]))
+
+    def drivers(self, moment: Moment) -> Drivers:
+        self._ask()
+        hosts: Counter[DriverBuild] = Counter()
+        parents: Counter[DriverBuild] = Counter()
+        for _, state in self._known(moment):
+            found = [parent.driver for parent in state.parents if parent.driver is not None]
+            hosts.update(set(found))
+            parents.update(found)
+        spread = [DriverSpread(build, hosts[build], parents[build]) for build in hosts]
+        return Drivers(self.position, tuple(sorted(spread, key=lambda each: (each.build.name, -each.hosts))))
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _known(self, moment: Moment) -> list[tuple[MemoryHost, State]]:
+        states = [(host, _states(host, moment)) for host in self._hosts]
+        return [(host, found[-1]) for host, found in states if found and found[-1].facts is not None]
+
+    def _find(self, name: str, moment: Moment) -> tuple[MemoryHost, State]:
+        known = self._known(moment)
+        found = [pair for pair in known if name in (pair[0].id, _hostname(*pair))]
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} hosts are named {name!r}; ask by id: {', '.join(h.id for h, _ in found)}")
+        if not found:
+            names = [name for pair in known for name in (pair[0].id, _hostname(*pair))]
+            raise NotFoundError("host", name, nearest(name, names))
+        return found[0]
+
+    def _source(self, device: str, moment: Moment) -> Side:
+        if "/" in device:
+            name, _, rest = device.partition("/")
+            host, state = self._find(name, moment)
+            sides = [*_devices(host, state, moment), *_offers(host, state, moment)]
+            named = {side.device or f"{side.parent}/{side.profile.type}": side for side in sides}
+            if rest not in named:
+                raise NotFoundError(f"device or type on {_hostname(host, state)}", rest, nearest(rest, named))
+            return named[rest]
+        everywhere = {
+            side.device or "": side for host, state in self._known(moment) for side in _devices(host, state, moment)
+        }
+        if device not in everywhere:
+            raise NotFoundError("device", device, nearest(device, everywhere))
+        return everywhere[device]
+
+
+def _states(host: MemoryHost, moment: Moment) -> list[State]:
+    return [
+        state
+        for state in host.states
+        if (moment.as_of is None or state.since <= moment.as_of)
+        and (moment.known_at is None or state.position <= moment.known_at)
+    ]
+
+
+def _hostname(host: MemoryHost, state: State) -> str:
+    return state.facts.hostname if state.facts else host.id
+
+
+def _evidence(host: MemoryHost, state: State, moment: Moment) -> Evidence:
+    past = moment != Moment()
+    return Evidence(
+        host=host.id,
+        hostname=_hostname(host, state),
+        site=state.facts.site if state.facts else None,
+        changed_at=state.since,
+        last_seen=None if past else host.last_seen,
+        leaving=host.leaving,
+        in_sync=host.in_sync,
+        conflict=host.conflict,
+        historical=past,
+    )
+
+
+def _summary(host: MemoryHost, state: State, moment: Moment) -> HostSummary:
+    return HostSummary(
+        evidence=_evidence(host, state, moment),
+        kernel_release=state.facts.kernel_release if state.facts else None,
+        parents=len(state.parents),
+        types=sum(len(parent.types) for parent in state.parents),
+        devices=sum(len(parent.devices) for parent in state.parents),
+    )
+
+
+def _offers(host: MemoryHost, state: State, moment: Moment) -> list[Side]:
+    return [
+        Side(
+            evidence=_evidence(host, state, moment),
+            parent=parent.name,
+            profile=profile_of_type(parent, kind),
+            available_instances=kind.available_instances,
+        )
+        for parent in state.parents
+        for kind in parent.types
+    ]
+
+
+def _devices(host: MemoryHost, state: State, moment: Moment) -> list[Side]:
+    return [
+        Side(
+            evidence=_evidence(host, state, moment),
+            parent=parent.name,
+            profile=profile_of_device(parent, device),
+            device=device.name,
+        )
+        for parent in state.parents
+        for device in parent.devices
+    ]
+
+
+def _changes(states: Sequence[State]) -> list[Change]:
+    changes: list[Change] = []
+    before: dict[Key, Value] = {}
+    for state in states:
+        after = _objects(state)
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                event = "appeared" if key not in before else "changed" if key in after else "gone"
+                changes.append(Change(state.since, None, state.position, key[0], key[-1], event))
+        before = after
+    return changes
+
+
+def _objects(state: State) -> dict[Key, Value]:
+    profiles = Profiles()
+    found: dict[Key, Value] = {}
+    if state.facts is not None:
+        found |= host_objects(state.facts, 0)
+    for parent in state.parents:
+        found |= parent_objects(parent, 0, profiles)
+    return found

@@ -1,0 +1,143 @@
+"""What hosts, records and facts may look like, for property tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from mdevreg.facts import Evidence, Side
+from mdevreg.profiles import Profile
+from mdevreg.records import Cause, Device, DriverBuild, Fault, HostFacts, MdevType, Parent, PciIds
+from support.publisher import Look
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+#: All that a name may hold: everything but C0 controls, DEL and halves of surrogate pairs.
+_CHARS = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=("Cs",))
+names = st.text(_CHARS, min_size=1, max_size=12)
+lines = st.text(_CHARS, max_size=12)
+texts = st.text(_CHARS | st.sampled_from("\t\n"), max_size=12)
+tokens = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+counts = st.integers(0, 2**53 - 1)
+#: Stream versions as drivers might state them, the unreadable ones included.
+versions = st.sampled_from(["0", "1", "2", "3", "0x2", " 2\n", "1.0", "1.1", "1.1.0", "2.0", "r7", "", "-1"])
+
+
+def maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """It, or nothing."""
+    return st.none() | strategy
+
+
+builds = st.builds(
+    DriverBuild,
+    name=names,
+    module=maybe(names),
+    kernel_release=maybe(lines),
+    version=maybe(lines),
+    srcversion=maybe(lines),
+    build_id=maybe(lines),
+)
+mdev_types = st.builds(
+    MdevType,
+    id=st.sampled_from(["mtty-1", "mtty-2", "nvidia-42"]) | names,
+    device_api=maybe(lines),
+    name=maybe(lines),
+    description=maybe(texts),
+    available_instances=maybe(counts),
+    migration_stream_version=maybe(versions),
+    migration_stream_version_min=maybe(versions),
+)
+devices = st.builds(
+    Device,
+    name=names,
+    kind=st.sampled_from(["mdev", "vf"]),
+    type=maybe(st.sampled_from(["mtty-1", "mtty-2", "nvidia-42"])),
+    driver=maybe(builds),
+    iommu_group=maybe(counts),
+    migration_stream_version=maybe(versions),
+    migration_stream_version_min=maybe(versions),
+)
+faults = st.builds(Fault, path=names, error=lines, text=maybe(texts))
+pci_ids = st.builds(PciIds, vendor=maybe(lines), device=maybe(lines), class_=maybe(lines))
+host_facts = st.builds(
+    HostFacts,
+    hostname=lines,
+    site=maybe(lines),
+    machine_id=maybe(lines),
+    boot_id=maybe(lines),
+    kernel_release=maybe(lines),
+    os_release=st.dictionaries(names, lines, max_size=3),
+    agent_version=maybe(lines),
+)
+causes = st.builds(
+    Cause,
+    kind=st.sampled_from(["startup", "uevent", "rescan", "overrun", "operator", "resync", "overflow", "shutdown"]),
+    action=maybe(lines),
+    subsystem=maybe(lines),
+    device=maybe(lines),
+    seqnum=maybe(counts),
+    events=counts,
+)
+_PATHS = ("/devices/a", "/devices/b", "/devices/c d")
+
+
+@st.composite
+def parents(draw: st.DrawFn, path: str | None = None) -> Parent:
+    """A parent as an agent describes it: types by id, devices by name, each once."""
+    here = path or "/devices/" + draw(names)
+    return Parent(
+        path=here,
+        name=here.rpartition("/")[2][:255] or "none",
+        subsystem=draw(st.none() | names),
+        driver=draw(st.none() | builds),
+        pci=draw(st.none() | pci_ids),
+        types=tuple(draw(st.lists(mdev_types, max_size=3, unique_by=lambda each: each.id))),
+        devices=tuple(draw(st.lists(devices, max_size=3, unique_by=lambda each: each.name))),
+        faults=tuple(draw(st.lists(faults, max_size=2))),
+    )
+
+
+@st.composite
+def lives(draw: st.DrawFn, *, max_looks: int = 6) -> list[Look]:
+    """A host over time: parents come, change, go and come back as they were."""
+    wardrobe = {path: draw(st.lists(parents(path), min_size=1, max_size=2)) for path in _PATHS}
+    dress = st.fixed_dictionaries({}, optional={path: st.sampled_from(worn) for path, worn in wardrobe.items()})
+    facts = st.sampled_from(draw(st.lists(host_facts, min_size=1, max_size=2)))
+    return draw(st.lists(st.builds(Look, facts=facts, parents=dress), min_size=1, max_size=max_looks))
+
+
+drivers = st.sampled_from(
+    [
+        DriverBuild(name="mtty", module="mtty"),
+        DriverBuild(name="mtty", module="mtty", kernel_release="6.12.0"),
+        DriverBuild(name="built_in"),
+        DriverBuild(name="other", module="mtty"),
+    ]
+)
+profiles = st.builds(
+    Profile,
+    type=maybe(st.sampled_from(["mtty-1", "mtty-2"])),
+    device_api=maybe(st.sampled_from(["vfio-pci", "vfio-ccw"])),
+    driver=maybe(drivers),
+    migration_stream_version=maybe(versions),
+    migration_stream_version_min=maybe(versions),
+)
+evidences = st.builds(
+    Evidence,
+    host=st.sampled_from(["host-1", "host-2"]),
+    hostname=st.sampled_from(["alpha", "beta"]),
+    changed_at=st.just(NOW),
+    last_seen=maybe(st.integers(-100, 200).map(lambda seconds: NOW - timedelta(seconds=seconds))),
+    leaving=st.booleans(),
+    in_sync=st.booleans(),
+    conflict=st.booleans(),
+    historical=st.booleans(),
+)
+sides = st.builds(
+    Side,
+    evidence=evidences,
+    parent=st.just("mtty"),
+    profile=profiles,
+    device=maybe(st.just("uuid")),
+    available_instances=maybe(st.integers(0, 3)),
+)
