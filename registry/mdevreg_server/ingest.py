@@ -18,18 +18,11 @@ from nats.aio.msg import Msg
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError, UnreachableError
-from mdevreg_server.bus import (
-    BROKEN,
-    Fleet,
-    Puller,
-    acknowledge,
-    ensure_consumer,
-    ensure_streams,
-    life_of,
-    message_of,
-)
+from mdevreg_server.bus import BROKEN, ensure_consumer, ensure_streams, life_of
+from mdevreg_server.fleet import Fleet
 from mdevreg_server.ledger import Applied, Ledger, Publication, Where
 from mdevreg_server.messages import Message
+from mdevreg_server.puller import Puller, acknowledge, message_of
 
 T = TypeVar("T")
 

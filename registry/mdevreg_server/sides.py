@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -96,12 +97,22 @@ def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At)
         wanted = wanted.where(Device.host == host.host)
     rows = list(connection.execute(wanted))
     if not rows:
+        _refuse_host(connection, name, host, at)
         raise NotFoundError("device", name, nearest(name, _device_names(connection, host, at)))
     if len(rows) > 1:
         hosts = ", ".join(sorted({row.host for row in rows}))
         raise UsageError(f"{name!r} is on several hosts; name one as HOST/{name}: {hosts}", code="AMBIGUOUS")
     where = host or find_host(connection, rows[0].host, at)
     return Side(evidence=where, parent=rows[0].name, profile=_profile.decode(rows[0].body), device=name)
+
+
+def _refuse_host(connection: sa.Connection, name: str, within: Evidence | None, at: At) -> None:
+    """A host's name where a device's belongs is the commonest slip: say so."""
+    with suppress(NotFoundError):
+        if within is None:
+            host = find_host(connection, name, at)
+            expected = "a device: an mdev uuid, HOST/DEVICE or HOST/PARENT/TYPE"
+            raise UsageError(f"{name!r} is the host {host.hostname}; expected {expected}")
 
 
 def _device_names(connection: sa.Connection, host: Evidence | None, at: At) -> list[str]:

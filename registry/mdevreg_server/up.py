@@ -122,7 +122,7 @@ async def _started(config: UpConfig, database: str, url: str, children: list[Chi
         )
     if config.demo_hosts is not None:
         fleet = ["simulate", "--hosts", str(config.demo_hosts), "--scenario", "demo", "--seed", str(config.seed)]
-        children.append(await Child.start("fleet", [*agent, *fleet, "--nats", url], say))
+        children.append(await Child.start("fleet", [*agent, *fleet, "--quiet", "--nats", url], say))
     await asyncio.sleep(3.0 if config.demo_hosts else 1.5)
     say(await asyncio.to_thread(_try, database, url))
 

@@ -39,8 +39,8 @@ def recorder_on(folder: Path, *, records: int = 10_000, max_bytes: int = 2**26, 
 
 
 @contextmanager
-def recorder(folder: Path, **options: int) -> Iterator[Recorder]:
-    made = recorder_on(folder, **options)
+def recorder(folder: Path, *, records: int = 10_000, max_bytes: int = 2**26) -> Iterator[Recorder]:
+    made = recorder_on(folder, records=records, max_bytes=max_bytes)
     with closing(made.outbox):
         yield made
 
