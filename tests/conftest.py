@@ -13,7 +13,7 @@ import pytest
 from mdevreg.errors import MissingExtraError
 from mdevreg_server.broker import Broker, find_nats_server
 from support import processes
-from support.databases import postgresql_url, sqlite_url
+from support.databases import EmptyDatabases, sqlite_url
 from support.nats_server import StartBroker, brokers
 from support.postgres import Cluster, PostgresMissingError, private_cluster
 from support.processes import Program, RunCli, StartCli
@@ -49,10 +49,16 @@ def postgres_cluster() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def postgresql_databases(postgres_cluster: Cluster) -> EmptyDatabases:
+    """Databases of the cluster, emptied and lent again."""
+    return EmptyDatabases(postgres_cluster)
+
+
 @pytest.fixture
-def postgresql_database_url(postgres_cluster: Cluster) -> Iterator[str]:
+def postgresql_database_url(postgresql_databases: EmptyDatabases) -> Iterator[str]:
     """An empty PostgreSQL database of this test alone."""
-    with postgresql_url(postgres_cluster) as url:
+    with postgresql_databases.lend() as url:
         yield url
 
 

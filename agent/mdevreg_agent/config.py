@@ -24,11 +24,20 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 #: Zero is allowed where it means "at once".
 Delay = Annotated[float, Meta(ge=0, le=86_400)]
 
+#: NATS URLs; what follows the scheme is the client's to judge.
+Servers = Annotated[str, Meta(pattern=r"^((nats|tls|wss?)://[^\s,]+)(,\s*(nats|tls|wss?)://[^\s,]+)*$")]
+
+#: Said instead of a pattern.
+_EXPECTED = {
+    "nats": "nats://HOST:PORT was expected; several are separated by commas",
+    "host_id": "1 to 64 letters, digits, '-' or '_' were expected",
+}
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that ``mdevreg-agent run`` can be told."""
 
-    nats: str = "nats://127.0.0.1:4222"  # several servers: separated by commas
+    nats: Servers = "nats://127.0.0.1:4222"  # several: separated by commas
     creds: str | None = None  # NATS credentials file
     root: str = "/"  # as in a chroot: ROOT/sys, ROOT/proc, ROOT/etc
     state_dir: str | None = None  # default: $STATE_DIRECTORY, else the XDG state folder
@@ -92,7 +101,7 @@ def _value(key: str, value: Any, origin: str, *, strict: bool) -> Any:
     try:
         return msgspec.convert(value, known[key], strict=strict)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{origin}: {value!r} can't be meant: {error}") from error
+        raise UsageError(f"{origin}: {value!r} can't be meant: {_EXPECTED.get(key, error)}") from error
 
 
 def _hints() -> dict[str, Any]:

@@ -6,18 +6,13 @@ An acknowledged publish removes nothing: JetStream's acknowledgement is not dura
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable
 from functools import partial
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError
-from mdevreg_agent.journal import Journal
-from mdevreg_agent.link import Link
-from mdevreg_agent.outbox import Outbox
+from mdevreg_agent.means import Means
 from mdevreg_agent.pace import Backoff, until_done
 from mdevreg_agent.standing import Standing
-from mdevreg_agent.worker import Worker
 
 #: A silent registry is reminded ever more rarely: up to this many times the first waiting time.
 _RETRANSMIT_GROWTH = 16
@@ -26,22 +21,17 @@ _RETRANSMIT_GROWTH = 16
 class Publisher:
     """Publishes what waits in the outbox, lowest ``seq`` first, one after the other."""
 
-    def __init__(
-        self,
-        *,
-        outbox: Outbox,
-        worker: Worker,
-        link: Link,
-        journal: Journal,
-        chance: random.Random,
-        clock: Callable[[], float],
-        retransmit_s: float,
-    ) -> None:
-        self._outbox, self._worker, self._link, self._journal = outbox, worker, link, journal
-        self._clock = clock
-        self._failure = Backoff(first_s=0.2, most_s=30.0, chance=chance)
-        self._silence = Backoff(first_s=retransmit_s, most_s=retransmit_s * _RETRANSMIT_GROWTH, chance=chance)
-        self._again_at = clock() + self._silence.pause()
+    def __init__(self, means: Means, *, retransmit_s: float) -> None:
+        self._worker, self._outbox, self._link, self._journal = (
+            means.worker,
+            means.recorder.outbox,
+            means.link,
+            means.journal,
+        )
+        self._clock = means.clock
+        self._failure = Backoff(first_s=0.2, most_s=30.0, chance=means.chance)
+        self._silence = Backoff(first_s=retransmit_s, most_s=retransmit_s * _RETRANSMIT_GROWTH, chance=means.chance)
+        self._again_at = self._clock() + self._silence.pause()
         self._longest_nap_s = retransmit_s
         self._wake = asyncio.Event()
         self._epoch = ""
@@ -83,7 +73,11 @@ class Publisher:
             await self._from_the_lowest()
 
     async def _from_the_lowest(self) -> None:
-        now = await self._worker.do(self._outbox.standing)
+        try:
+            now = await self._worker.do(self._outbox.standing)
+        except StateError as error:
+            self._journal.warn("publish.failed", code=error.code, error=error)
+            return
         if now.unsent and now.settled_seq < self._sent:
             self._journal.say("receipt.missed", unsent=now.unsent, after=now.settled_seq)
             self._sent = now.settled_seq

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import suppress
 
 from mdevreg import subjects, wire
 from mdevreg.errors import StateError, UnreachableError
 from mdevreg.records import SCHEMA, Beat
-from mdevreg_agent.journal import Journal
-from mdevreg_agent.link import Link
-from mdevreg_agent.outbox import Outbox
+from mdevreg_agent.means import Means
 from mdevreg_agent.pace import jittered
 from mdevreg_agent.standing import Standing
-from mdevreg_agent.worker import Worker
 
 #: So many beats in a row without our own epoch being confirmed, and an operator hears of it.
 FOREIGN_BEATS = 3
@@ -37,19 +33,9 @@ def beat_of(standing: Standing, *, leaving: bool = False) -> Beat:
 class Heart:
     """Beats every ``period_s`` +-20 %. ``foreign_epoch`` tells whose epoch the registry holds, if not ours."""
 
-    def __init__(
-        self,
-        *,
-        outbox: Outbox,
-        worker: Worker,
-        link: Link,
-        journal: Journal,
-        chance: random.Random,
-        period_s: float,
-        foreign_epoch: Callable[[], str | None],
-    ) -> None:
-        self._outbox, self._worker, self._link, self._journal = outbox, worker, link, journal
-        self._chance, self._period_s = chance, period_s
+    def __init__(self, means: Means, *, period_s: float, foreign_epoch: Callable[[], str | None]) -> None:
+        self._worker, self._outbox, self._link = means.worker, means.recorder.outbox, means.link
+        self._journal, self._chance, self._period_s = means.journal, means.chance, period_s
         self._foreign_epoch = foreign_epoch
         self._foreign_beats = 0
 

@@ -9,8 +9,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,14 +22,16 @@ from mdevreg_agent.heart import Heart
 from mdevreg_agent.identity import claimed, default_state_dir, host_id_of, machine_id_of
 from mdevreg_agent.journal import Journal
 from mdevreg_agent.link import Address, Link, check_creds
+from mdevreg_agent.means import Means
 from mdevreg_agent.monitor import Monitor
 from mdevreg_agent.outbox import Outbox, open_outbox
 from mdevreg_agent.picture import Picture
-from mdevreg_agent.receipts import Receipts, Resyncs
+from mdevreg_agent.receipts import Receipts
 from mdevreg_agent.reconcile import Reconciler
 from mdevreg_agent.recorder import Limits, Recorder
 from mdevreg_agent.sysfs import read_picture
 from mdevreg_agent.wake import Wake
+from mdevreg_agent.watch import Watch
 from mdevreg_agent.worker import Worker
 
 #: Between two attempts at an attribute that may not be there yet (the ``mdev_type`` link after ``add``).
@@ -53,7 +56,7 @@ async def live(settings: Settings, *, environ: Mapping[str, str], journal: Journ
             stack.push_async_callback(worker.do, outbox.close)
             if moved:
                 journal.warn("outbox.moved_aside", error=moved)
-            await _Agent(settings, host, outbox, worker, journal).run()
+            await _Agent(settings, _means(settings, host, outbox, worker, journal)).run()
 
 
 def new_epoch() -> str:
@@ -64,72 +67,37 @@ def new_epoch() -> str:
 class _Agent:
     """The stations of one agent, wired to each other."""
 
-    def __init__(self, settings: Settings, host: str, outbox: Outbox, worker: Worker, journal: Journal) -> None:
-        clock, chance = asyncio.get_running_loop().time, random.SystemRandom()
-        self.settings, self.host, self.outbox, self.worker, self.journal = settings, host, outbox, worker, journal
+    def __init__(self, settings: Settings, means: Means) -> None:
+        self.settings, self.means = settings, means
         self.stopping = threading.Event()
-        self.wake = Wake(quiet_s=settings.debounce_s, most_s=settings.max_debounce_s, clock=clock)
-        limits = Limits(records=settings.max_unsent, max_bytes=settings.max_unsent_bytes)
-        recorder = Recorder(outbox, limits=limits, new_epoch=new_epoch)
-        address = Address(url=settings.nats, client=host, creds=settings.creds, host=host)
-        self.link = Link(address, chance=chance, on_change=self._link_changed)
-        self.publisher = Publisher(
-            outbox=outbox,
-            worker=worker,
-            link=self.link,
-            journal=journal,
-            chance=chance,
-            clock=clock,
-            retransmit_s=settings.retransmit_s,
-        )
-        self.reconciler = Reconciler(
-            look=self._look,
-            recorder=recorder,
-            worker=worker,
-            wake=self.wake,
-            journal=journal,
-            now=lambda: datetime.now(UTC),
-            chance=chance,
-            written=self.publisher.wake,
-        )
-        self.resyncs = Resyncs(start=self.reconciler.resync, chance=chance, clock=clock)
-        self.receipts = Receipts(
-            link=self.link,
-            recorder=recorder,
-            worker=worker,
-            resyncs=self.resyncs,
-            journal=journal,
-            settled=self.publisher.received,
-        )
-        self.heart = Heart(
-            outbox=outbox,
-            worker=worker,
-            link=self.link,
-            journal=journal,
-            chance=chance,
-            period_s=settings.beat_s,
-            foreign_epoch=lambda: self.receipts.foreign_epoch,
-        )
+        self.wake = Wake(quiet_s=settings.debounce_s, most_s=settings.max_debounce_s, clock=means.clock)
+        self.publisher = Publisher(means, retransmit_s=settings.retransmit_s)
+        self.reconciler = Reconciler(means, look=self._look, wake=self.wake, written=self.publisher.wake)
+        self.receipts = Receipts(means, resync=self.reconciler.resync, settled=self.publisher.received)
+        self.heart = Heart(means, period_s=settings.beat_s, foreign_epoch=lambda: self.receipts.foreign_epoch)
 
     async def run(self) -> None:
         """Live until told to stop; then say goodbye."""
         stop = asyncio.Event()
-        with _signals(stop, self.wake), self._watching():
-            standing = await self.worker.do(self.outbox.standing)
-            self.journal.say("agent.started", host=self.host, epoch=standing.epoch, seq=standing.last_seq)
+        with _signals(stop, self.wake), closing(self._watch()) as watch:
+            await self._say_hello()
             try:
-                await self._until(stop)
+                await self._until(stop, watch)
             finally:
                 self.stopping.set()
-                self.resyncs.cancel()
                 await self.heart.beat(leaving=True)
-                await self.link.close()
-            self.journal.say("agent.stopped", host=self.host)
+                await self.means.link.close()
+            self.means.journal.say("agent.stopped")
 
-    async def _until(self, stop: asyncio.Event) -> None:
+    async def _say_hello(self) -> None:
+        now = await self.means.worker.do(self.means.recorder.outbox.standing)
+        self.means.journal.say("agent.started", host=now.host, epoch=now.epoch, seq=now.last_seq, unsent=now.unsent)
+
+    async def _until(self, stop: asyncio.Event, watch: Watch) -> None:
         async with asyncio.TaskGroup() as group:
             stations = (
-                self.link.keep(),
+                watch.run(),
+                self.means.link.keep(),
                 self.receipts.run(),
                 self.receipts.fetch(),
                 self.publisher.run(),
@@ -156,28 +124,34 @@ class _Agent:
     def _pause(self) -> None:
         self.stopping.wait(READ_RETRY_S)
 
-    @contextmanager
-    def _watching(self) -> Iterator[None]:
-        """The kernel's events, read on the loop's thread: libudev objects belong to one thread."""
-        monitor = Monitor(source=self.settings.source, receive_buffer_bytes=self.settings.receive_buffer_bytes)
-        loop = asyncio.get_running_loop()
+    def _watch(self) -> Watch:
+        means = self.means
+        return Watch(open_source=self._monitor, wake=self.wake, journal=means.journal, chance=means.chance)
 
-        def readable() -> None:
-            for hint in monitor.read():
-                self.wake.hint(hint)
+    def _monitor(self) -> Monitor:
+        return Monitor(source=self.settings.source, receive_buffer_bytes=self.settings.receive_buffer_bytes)
 
-        loop.add_reader(monitor.fileno(), readable)
-        try:
-            yield
-        finally:
-            loop.remove_reader(monitor.fileno())
-            monitor.close()
 
-    def _link_changed(self, error: MdevregError | None) -> None:
-        if error is None:
-            self.journal.say("link.up", nats=self.settings.nats)
-        else:
-            self.journal.warn("link.failed", code=error.code, error=error)
+def _means(settings: Settings, host: str, outbox: Outbox, worker: Worker, journal: Journal) -> Means:
+    chance = random.SystemRandom()
+    limits = Limits(records=settings.max_unsent, max_bytes=settings.max_unsent_bytes)
+    address = Address(url=settings.nats, client=host, creds=settings.creds, host=host)
+    return Means(
+        worker=worker,
+        recorder=Recorder(outbox, limits=limits, new_epoch=new_epoch),
+        link=Link(address, chance=chance, on_change=partial(_tell_of_the_link, address.shown, journal)),
+        journal=journal,
+        chance=chance,
+        clock=asyncio.get_running_loop().time,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def _tell_of_the_link(nats: str, journal: Journal, error: MdevregError | None) -> None:
+    if error is None:
+        journal.say("link.up", nats=nats)
+    else:
+        journal.warn("link.failed", code=error.code, error=error)
 
 
 @contextmanager

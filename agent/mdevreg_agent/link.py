@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,8 @@ _REFUSALS = (
     "user authentication",
 )
 
+_USER_INFO = re.compile(r"//[^/,@]*@")
+
 
 class Address(msgspec.Struct, frozen=True):
     """Where the broker is, and who we are to it."""
@@ -46,6 +49,11 @@ class Address(msgspec.Struct, frozen=True):
     creds: str | None = None
     host: str | None = None  # whose receipts to hear; None: nobody's
     request_timeout_s: float = 5.0
+
+    @property
+    def shown(self) -> str:
+        """``url`` for people: without a password."""
+        return _USER_INFO.sub("//", self.url)
 
 
 def check_creds(creds: str | None) -> None:
@@ -108,7 +116,7 @@ class Link:
             except (nats.errors.Error, OSError) as error:
                 await self._failed(error)
             self._up.clear()
-            await self._client.close()
+            await _end(self._client)
             await asyncio.sleep(backoff.pause())
 
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
@@ -144,8 +152,7 @@ class Link:
         with suppress(nats.errors.Error, TimeoutError, OSError):
             if self._client.is_connected:
                 await self._client.flush(timeout=max(1, round(timeout_s)))
-        with suppress(nats.errors.Error, TimeoutError, OSError):
-            await self._client.close()
+        await _end(self._client)
 
     async def _connect(self, client: Client) -> None:
         await client.connect(
@@ -177,7 +184,9 @@ class Link:
         self._closed.set()
 
     async def _failed(self, error: Exception) -> None:
-        known, self.error = self.error, _error_of(error, self._address.url)
+        if isinstance(self.error, AuthError) and isinstance(error, ConnectionResetError | BrokenPipeError):
+            return  # the end of the connection that was refused; the refusal is what to know
+        known, self.error = self.error, _error_of(error, self._address.shown)
         if known is None or str(known) != str(self.error):
             self._on_change(self.error)
 
@@ -189,7 +198,13 @@ class Link:
 
     def _need_connection(self) -> None:
         if not self.is_up:
-            raise self.error or UnreachableError(f"no connection to {self._address.url}")
+            raise self.error or UnreachableError(f"no connection to {self._address.shown}")
+
+
+async def _end(client: Client) -> None:
+    # AssertionError: nats-py's word for a client whose connect had not got far enough to need closing.
+    with suppress(nats.errors.Error, TimeoutError, OSError, AssertionError):
+        await client.close()
 
 
 def _receipt_of(headers: dict[str, str] | None) -> Receipt | None:

@@ -7,12 +7,9 @@ import random
 from collections.abc import Callable
 
 from mdevreg.errors import StateError
-from mdevreg_agent.journal import Journal
-from mdevreg_agent.link import Link
+from mdevreg_agent.means import Means
 from mdevreg_agent.pace import Backoff
-from mdevreg_agent.recorder import Recorder
 from mdevreg_agent.standing import Answer, Receipt, Resync, Standing
-from mdevreg_agent.worker import Worker
 
 #: A registry that can't agree is not stormed: pauses between complete snapshots, in seconds.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
@@ -55,36 +52,40 @@ class Receipts:
     """Listens to the registry's receipts. ``foreign_epoch`` is set while it only names somebody else's epoch."""
 
     def __init__(
-        self,
-        *,
-        link: Link,
-        recorder: Recorder,
-        worker: Worker,
-        resyncs: Resyncs,
-        journal: Journal,
-        settled: Callable[[Standing, bool], None],
+        self, means: Means, *, resync: Callable[[Resync], None], settled: Callable[[Standing, bool], None]
     ) -> None:
-        self._link, self._recorder, self._worker = link, recorder, worker
-        self._resyncs, self._journal, self._settled = resyncs, journal, settled
+        self._worker, self._recorder, self._link, self._journal = (
+            means.worker,
+            means.recorder,
+            means.link,
+            means.journal,
+        )
+        self._resyncs = Resyncs(start=resync, chance=means.chance, clock=means.clock)
+        self._settled = settled
         self.foreign_epoch: str | None = None
 
     async def run(self) -> None:
         """Follow receipts as they come; until cancelled."""
-        while True:
-            receipt = await self._link.receipts.get()
-            try:
-                answer, standing = await self._worker.do(self._recorder.receive, receipt)
-            except StateError as error:
-                # Not lost for good: the registry's next receipt, or the fetched one, says the same and more.
-                self._journal.warn("receipt.failed", code=error.code, error=error)
-                continue
-            self._follow(receipt, answer, standing)
+        try:
+            while True:
+                await self._take(await self._link.receipts.get())
+        finally:
+            self._resyncs.cancel()
 
     async def fetch(self) -> None:
         """Fetch the last receipt after every (re)connect; until cancelled."""
         while True:
             await self._link.up_again()
             await self._link.fetch_receipt()
+
+    async def _take(self, receipt: Receipt) -> None:
+        try:
+            answer, standing = await self._worker.do(self._recorder.receive, receipt)
+        except StateError as error:
+            # Not lost for good: the registry's next receipt, or the fetched one, says the same and more.
+            self._journal.warn("receipt.failed", code=error.code, error=error)
+            return
+        self._follow(receipt, answer, standing)
 
     def _follow(self, receipt: Receipt, answer: Answer, standing: Standing) -> None:
         self._settled(standing, answer.settle is not None)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from mdevreg.errors import MdevregError
 from mdevreg.records import Cause, Record
 from mdevreg_agent.journal import Journal
+from mdevreg_agent.means import Means
 from mdevreg_agent.pace import Backoff, jittered, until_done
 from mdevreg_agent.picture import Picture, documents_of
-from mdevreg_agent.recorder import Recorder
 from mdevreg_agent.standing import Resync
 from mdevreg_agent.wake import Wake
-from mdevreg_agent.worker import Worker
 
 
 class Look(Protocol):
@@ -31,23 +28,11 @@ class Look(Protocol):
 class Reconciler:
     """Brings the outbox to what the host is. ``written`` is called after every look that changed something."""
 
-    def __init__(
-        self,
-        *,
-        look: Look,
-        recorder: Recorder,
-        worker: Worker,
-        wake: Wake,
-        journal: Journal,
-        now: Callable[[], datetime],
-        chance: random.Random,
-        written: Callable[[], None],
-    ) -> None:
-        self._look, self._recorder, self._worker = look, recorder, worker
-        self._wake, self._journal, self._now = wake, journal, now
-        self._chance = chance
-        self._written = written
-        self._backoff = Backoff(first_s=1.0, most_s=30.0, chance=chance)
+    def __init__(self, means: Means, *, look: Look, wake: Wake, written: Callable[[], None]) -> None:
+        self._worker, self._recorder, self._journal = means.worker, means.recorder, means.journal
+        self._now, self._chance = means.now, means.chance
+        self._look, self._wake, self._written = look, wake, written
+        self._backoff = Backoff(first_s=1.0, most_s=30.0, chance=means.chance)
         self._previous: Picture | None = None
         self._resync: Resync | None = None
 

@@ -20,15 +20,24 @@ from mdevreg import subjects, wire
 from mdevreg.errors import MdevregError, UnreachableError
 from mdevreg.records import EMPTY_DIGEST, SCHEMA, Beat, Cause, Record
 from mdevreg_agent.diff import complete, diff
-from mdevreg_agent.fleet import SimHost, fleet, picture_of
+from mdevreg_agent.fleet import SimHost, fleet, path_of, picture_of
 from mdevreg_agent.journal import Journal
 from mdevreg_agent.link import Address, Link, check_creds
 from mdevreg_agent.pace import Backoff, jittered, until_done
 from mdevreg_agent.picture import Documents, documents_of
-from mdevreg_agent.scenario import Scenario, events
+from mdevreg_agent.scenario import Event, Scenario, events
 
 #: Hosts that boot at the same time.
 _BOOTING = 64
+
+
+#: What the uevents of the scenarios tell, in words.
+_HAPPENED = {
+    "add": "mdev.created",
+    "unbind": "mdev.removed",
+    "change": "driver.unloaded",
+    "bind": "driver.loaded",
+}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,10 +99,11 @@ async def simulate(plan: Plan, *, epoch: str, journal: Journal) -> None:
     """
     check_creds(plan.creds)
     chance = random.SystemRandom()
-    link = Link(Address(url=plan.nats, client="simulate", creds=plan.creds), chance=chance, on_change=_telling(journal))
+    address = Address(url=plan.nats, client="simulate", creds=plan.creds)
+    link = Link(address, chance=chance, on_change=_telling(journal))
     keeping = asyncio.create_task(link.keep())
     try:
-        await _connected(link, plan)
+        await _connected(link, address, plan.connect_s)
         with _stopping() as stop:
             await _until(stop, _Run(plan, link, journal, epoch, chance))
     finally:
@@ -148,8 +158,8 @@ class _Run:
                 return
             due = max(due + 1 / self._plan.rate, clock() - 1.0)  # a slow broker is not punished with a burst
             await asyncio.sleep(max(due - clock(), 0))
-            records = await self._look(event.index, event.host, event.cause)
-            self._say(event.host, event.cause, records)
+            await self._look(event.index, event.host, event.cause)
+            self._say(event)
         if self._plan.scenario == "steady":
             await asyncio.get_running_loop().create_future()
 
@@ -175,22 +185,27 @@ class _Run:
         with suppress(UnreachableError):  # the next beat says the same
             await self._link.tell(subjects.beat(agent.host), agent.beat(leaving=leaving))
 
-    def _say(self, host: SimHost, cause: Cause, records: int) -> None:
+    def _say(self, event: Event) -> None:
+        name = _HAPPENED.get(event.cause.action or "", "host.changed")
+        parent = next((found for found in event.host.parents if path_of(found.card) == event.cause.device), None)
+        build = parent.card.builds[parent.release] if parent and parent.release is not None else None
         self._journal.say(
-            "host.changed",
-            host=host.hostname,
-            cause=f"{cause.kind}:{cause.action}",
-            device=cause.device,
-            records=records,
+            name,
+            host=event.host.hostname,
+            device=(event.cause.device or "").rpartition("/")[2],
+            driver=parent and parent.card.driver,
+            version=build and build.version,
+            saves=build and build.stream,
+            loads_from=build and build.stream_min,
         )
 
 
-async def _connected(link: Link, plan: Plan) -> None:
+async def _connected(link: Link, address: Address, within_s: float) -> None:
     try:
-        async with asyncio.timeout(plan.connect_s):
+        async with asyncio.timeout(within_s):
             await link.up()
     except TimeoutError:
-        raise link.error or UnreachableError(f"{plan.nats} did not answer within {plan.connect_s:g} s") from None
+        raise link.error or UnreachableError(f"{address.shown} did not answer within {within_s:g} s") from None
 
 
 async def _until(stop: asyncio.Event, run: _Run) -> None:

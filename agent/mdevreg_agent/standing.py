@@ -49,7 +49,7 @@ class Resync(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What to do about a receipt."""
 
-    settle: int | None = None  # records up to this seq may be forgotten
+    settle: int | None = None  # records up to this seq may be forgotten; None: nothing new
     resync: Resync | None = None
     agrees: bool = False  # the registry is where we are, with the same digest
     foreign: bool = False  # somebody else's epoch
@@ -66,11 +66,12 @@ def judge(receipt: Receipt, standing: Standing) -> Answer:
     if receipt.seq < standing.settled_seq:
         gap = (receipt.seq + 1, standing.settled_seq)
         return Answer(resync=Resync(f"the registry went back to seq {receipt.seq}", skipped=gap))
+    settle = receipt.seq if receipt.seq > standing.settled_seq else None
     if receipt.seq < standing.last_seq:
-        return Answer(settle=receipt.seq)
+        return Answer(settle=settle)
     if receipt.digest != standing.digest:
-        return Answer(settle=receipt.seq, resync=Resync(f"the registry has another state at seq {receipt.seq}"))
-    return Answer(settle=receipt.seq, agrees=True)
+        return Answer(settle=settle, resync=Resync(f"the registry has another state at seq {receipt.seq}"))
+    return Answer(settle=settle, agrees=True)
 
 
 def _unknown(standing: Standing) -> Answer:

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
-from mdevreg.records import DriverBuild, HostFacts, Parent, digest_of
+from mdevreg.records import Device, DriverBuild, HostFacts, Parent, digest_of
 
 #: (kind, *key)
 Key = tuple[str, ...]
@@ -63,11 +63,16 @@ def parent_objects(parent: Parent, position: int, profiles: Profiles) -> dict[Ke
     path = parent.path
     free = {kind.id: kind.available_instances for kind in parent.types}
     found: dict[Key, Value] = {("parent", path): (parent.name, position, msgspec.json.encode(free).decode())}
+    offered: dict[str, str] = {}
     for kind in parent.types:
-        found["offer", path, kind.id] = (profiles.digest(profile_of_type(parent, kind)),)
+        profile = profile_of_type(parent, kind)
+        digest = profiles.digest(profile)
+        found["offer", path, kind.id] = (digest,)
+        if profile.driver == parent.driver:  # not where VFs of the same type have a driver of their own
+            offered[kind.id] = digest
     for device in parent.devices:
-        profile = profiles.digest(profile_of_device(parent, device))
-        found["device", path, device.name] = (device.kind, device.type, profile, device.iommu_group)
+        digest = _profile_of(parent, device, offered, profiles)
+        found["device", path, device.name] = (device.kind, device.type, digest, device.iommu_group)
     for build in _builds(parent):
         found["driver", path, build.name] = driver_value(build)
     return found
@@ -76,6 +81,13 @@ def parent_objects(parent: Parent, position: int, profiles: Profiles) -> dict[Ke
 def driver_value(build: DriverBuild) -> Value:
     """A driver build's columns, in the order of the table."""
     return (build.module, build.kernel_release, build.version, build.srcversion, build.build_id)
+
+
+def _profile_of(parent: Parent, device: Device, offered: dict[str, str], profiles: Profiles) -> str:
+    """A device that states nothing of its own has the profile of its type; most do, and it is at hand."""
+    plain = device.kind == "mdev" and device.migration_stream_version is None and parent.driver is not None
+    known = offered.get(device.type or "") if plain else None
+    return known or profiles.digest(profile_of_device(parent, device))
 
 
 def _builds(parent: Parent) -> list[DriverBuild]:

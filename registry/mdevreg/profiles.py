@@ -44,6 +44,6 @@ def profile_of_device(parent: Parent, device: Device) -> Profile:
 
 
 def _driver_of(parent: Parent, kind: MdevType) -> DriverBuild | None:
-    drivers = {device.driver for device in parent.devices if device.kind == "vf" and device.type == kind.id}
-    drivers.discard(None)
-    return drivers.pop() if len(drivers) == 1 else parent.driver
+    """A type of VFs is driven by their own driver, if they agree on one; any other by the parent's."""
+    builds = [device.driver for device in parent.devices if device.kind == "vf" and device.type == kind.id]
+    return builds[0] if builds and builds.count(builds[0]) == len(builds) and builds[0] else parent.driver

@@ -17,7 +17,6 @@ import msgspec
 
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
 from mdevreg.records import (
-    EMPTY_DIGEST,
     CompleteBody,
     HostBody,
     ParentBody,
@@ -92,14 +91,23 @@ class HostFold:
         self.facts: Document | None = None
         self.parents: dict[str, Document] = {}
         self.objects: dict[str, dict[Key, Value]] = {}  # by parent path; the host's own row under ""
+        self._digest: str | None = None  # of the whole state, until the state changes
 
     @property
     def digest(self) -> str:
         """The digest of the whole state, as the agent computes it."""
-        if self.facts is None and not self.parents:
-            return EMPTY_DIGEST
-        facts = self.facts.digest if self.facts else None
-        return state_digest(facts, {path: document.digest for path, document in self.parents.items()})
+        if self._digest is None:
+            facts = self.facts.digest if self.facts else None
+            self._digest = state_digest(facts, {path: document.digest for path, document in self.parents.items()})
+        return self._digest
+
+    def restore(self, path: str, document: Document) -> None:
+        """Put back a document that was folded before: a parent's by its path, the host's own under ``""``."""
+        self._digest = None
+        if path:
+            self.parents[path] = document
+        else:
+            self.facts = document
 
     def arrival(self, epoch: str, seq: int) -> Arrival:
         """How a record of that epoch and number stands to what was folded before."""
@@ -122,6 +130,7 @@ class HostFold:
         self.received.add(record.seq)
         self.last_seq = record.seq
         self.position, self.valid_at = position, valid_at
+        self._digest = None
         effects = self._body(decoded, position, profiles)
         self.settled = self.received.end_of_run(self.settled)
         self.in_sync = self.digest == record.digest

@@ -2,8 +2,9 @@
 
 *Valid time* (when it was true on the host) is in microseconds since 1970-01-01 UTC; *system time* (when the
 registry knew it) is the position of a record in the log (ADR 2). Both periods are half-open; ``OPEN`` means
-until further notice. A row is never changed except to close its system period. The law: at every pair of
-times at most one row of an object holds.
+until further notice. A row is never changed except to close a period: its valid time ends when something newer
+is known (``ended_at`` remembers since when that is known), its system time when it turns out to have been wrong.
+The law: at every pair of times at most one row of an object holds.
 """
 
 from __future__ import annotations
@@ -20,24 +21,35 @@ V = TypeVar("V", bound=Hashable)
 
 
 class Row(msgspec.Struct, Generic[V]):
-    """A value of one object, true in ``[valid_from, valid_to)``, as known in ``[system_from, system_to)``."""
+    """A value of one object, true in ``[valid_from, valid_to)``, as known in ``[system_from, system_to)``.
+
+    Until ``ended_at`` the registry took it to hold until further notice. ``OPEN`` while ``valid_to`` is.
+    """
 
     value: V
     valid_from: int
     valid_to: int
     system_from: int
     system_to: int = OPEN
+    ended_at: int = OPEN
 
     def holds(self, as_of: int, known_at: int) -> bool:
         """Whether the row is the answer at that pair of times."""
-        return self.valid_from <= as_of < self.valid_to and self.system_from <= known_at < self.system_to
+        if not self.system_from <= known_at < self.system_to:
+            return False
+        return self.valid_from <= as_of and (as_of < self.valid_to or known_at < self.ended_at)
 
 
 class Step(msgspec.Struct, Generic[V], frozen=True):
-    """What a new fact does: rows to close (their ``system_to`` becomes the position) and rows to add."""
+    """What a new fact does to the rows of an object, all at its position.
 
-    close: Sequence[Row[V]]
-    add: Sequence[Row[V]]
+    ``end``: rows that stop holding, each with its ``valid_to``. ``withdraw``: rows that were wrong, whose system
+    period closes. ``add``: new rows.
+    """
+
+    end: Sequence[tuple[Row[V], int]] = ()
+    withdraw: Sequence[Row[V]] = ()
+    add: Sequence[Row[V]] = ()
 
 
 def supersede(current: Row[V] | None, value: V | None, at: int, position: int) -> Step[V]:
@@ -47,13 +59,13 @@ def supersede(current: Row[V] | None, value: V | None, at: int, position: int) -
     and ``position > current.system_from``.
     """
     if current is not None and current.value == value:
-        return Step([], [])
-    add = [] if value is None else [Row(value, at, OPEN, position)]
+        return Step()
+    add = () if value is None else (Row(value, at, OPEN, position),)
     if current is None:
-        return Step([], add)
+        return Step(add=add)
     if at > current.valid_from:
-        add.insert(0, Row(current.value, current.valid_from, at, position))
-    return Step([current], add)
+        return Step(end=((current, at),), add=add)
+    return Step(withdraw=(current,), add=add)
 
 
 def fold(facts: Iterable[tuple[int, V | None]], position: int) -> list[Row[V]]:
@@ -67,7 +79,7 @@ def fold(facts: Iterable[tuple[int, V | None]], position: int) -> list[Row[V]]:
         if last is not None and last.value == value:
             continue
         if last is not None:
-            last.valid_to = at
+            last.valid_to, last.ended_at = at, position
             if last.valid_from == at:
                 rows.pop()
         if value is not None:
@@ -77,14 +89,23 @@ def fold(facts: Iterable[tuple[int, V | None]], position: int) -> list[Row[V]]:
 
 def _append(rows: list[Row[V]], row: Row[V]) -> None:
     if rows and rows[-1].valid_to == row.valid_from and rows[-1].value == row.value:
-        rows[-1].valid_to = row.valid_to
+        rows[-1].valid_to, rows[-1].ended_at = row.valid_to, row.ended_at
     else:
         rows.append(row)
 
 
 def reconcile(current: Iterable[Row[V]], desired: Iterable[Row[V]], position: int) -> Step[V]:
     """Turn the timeline as now known into another one: what a late record does to the past."""
-    wanted = {(row.valid_from, row.valid_to, row.value): row for row in desired}
-    close = [row for row in current if wanted.pop((row.valid_from, row.valid_to, row.value), None) is None]
-    add = [Row(row.value, row.valid_from, row.valid_to, position) for row in wanted.values()]
-    return Step(close, add)
+    wanted = {(row.valid_from, row.value): row for row in desired}
+    end: list[tuple[Row[V], int]] = []
+    withdraw: list[Row[V]] = []
+    for row in current:
+        same = wanted.get((row.valid_from, row.value))
+        if same is None or row.valid_to not in (same.valid_to, OPEN):
+            withdraw.append(row)
+            continue
+        del wanted[row.valid_from, row.value]
+        if row.valid_to != same.valid_to:
+            end.append((row, same.valid_to))
+    add = [Row(row.value, row.valid_from, row.valid_to, position, OPEN, row.ended_at) for row in wanted.values()]
+    return Step(end, withdraw, add)

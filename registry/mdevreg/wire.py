@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import structs
 
+from mdevreg import control
 from mdevreg.errors import DecodeError, SchemaVersionError
 from mdevreg.records import (
     MAX_RECORD_BYTES,
@@ -78,6 +79,8 @@ _schema = msgspec.json.Decoder(_Schema)
 _envelope = msgspec.json.Decoder(Envelope)
 _outer = msgspec.json.Decoder(_Outer)
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\Z")
+#: What the kernel takes as an mdev's uuid (lib/uuid.c, uuid_is_valid).
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PATH = re.compile(r" - at `(.+)`\Z")
 
 
@@ -95,15 +98,15 @@ def decode(data: bytes) -> Decoded:
     record = _read(_record, data, "$", newer)
     if newer:
         record = structs.replace(record, body=_as_sent(record.body, data))
-    body = record.body
+    body, parent, facts = record.body, None, None
     match body:
         case ParentBody():
             parent = _read(_parent, bytes(body.parent), "$.body.parent", newer)
             _check_parent(body, parent)
-            return Decoded(record=record, data=data, parent=parent)
         case HostBody():
-            return Decoded(record=record, data=data, facts=_read(_facts, bytes(body.facts), "$.body.facts", newer))
-    return Decoded(record=record, data=data)
+            facts = _read(_facts, bytes(body.facts), "$.body.facts", newer)
+    control.check(_understood(record, parent, facts) if newer else data, parent)
+    return Decoded(record=record, data=data, parent=parent, facts=facts)
 
 
 def decode_parent(raw: bytes) -> Parent:
@@ -145,6 +148,17 @@ def _as_sent(body: Body, data: bytes) -> Body:
     return body
 
 
+def _understood(record: Record, parent: Parent | None, facts: HostFacts | None) -> bytes:
+    """A newer minor's record without what is not known here: new fields may hold what the old ones must not."""
+    body: Body = record.body
+    match body:
+        case ParentBody():
+            body = structs.replace(body, parent=msgspec.Raw(encode(parent)))
+        case HostBody():
+            body = structs.replace(body, facts=msgspec.Raw(encode(facts)))
+    return encode(structs.replace(record, body=body))
+
+
 def _check_head(data: bytes) -> bool:
     """Size and schema version. Returns whether the schema is a newer minor."""
     if len(data) > MAX_RECORD_BYTES:
@@ -172,6 +186,10 @@ def _check_parent(body: ParentBody, parent: Parent) -> None:
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DecodeError(f"{twice!r} is listed twice", path=f"$.body.parent.{what}")
+    for index, device in enumerate(parent.devices):
+        if device.kind == "mdev" and not _UUID.match(device.name):
+            text = f"an mdev is named by its uuid, found {device.name[:40]!r}"
+            raise DecodeError(text, path=f"$.body.parent.devices[{index}].name")
 
 
 def _read(decoder: msgspec.json.Decoder[T], data: bytes, at: str, newer: bool) -> T:

@@ -29,10 +29,15 @@ class At(msgspec.Struct, frozen=True):
         columns = table_of(table).c
         return sa.and_(
             columns.valid_from_us <= self.as_of,
-            columns.valid_to_us > self.as_of,
+            self._not_ended(columns),
             columns.system_from <= self.known_at,
             columns.system_to > self.known_at,
         )
+
+    def _not_ended(self, columns: sa.ColumnCollection[str, sa.ColumnElement[int]]) -> sa.ColumnElement[bool]:
+        """What ended by ``as_of`` may not have been known to have ended at ``known_at``."""
+        holding = columns.valid_to_us > self.as_of
+        return holding if self.known_at == LATEST else sa.or_(holding, columns.ended_at > self.known_at)
 
 
 def at(connection: sa.Connection, moment: Moment) -> At:

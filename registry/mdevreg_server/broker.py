@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 NAME = "nats-server"
 #: The log is begun anew at a start that finds it longer than this.
 MAX_LOG_BYTES = 10 * 1024 * 1024
+#: How long a start waits for the folder to be given up by a broker that is ending.
+LOCK_WAIT_S = 1.0
 
 # Runs in the child before it becomes nats-server: PR_SET_PDEATHSIG = 1 (prctl(2)), SIGTERM = 15. Not a
 # ``preexec_fn``, which may deadlock in a process with threads; the parent may be gone before prctl takes effect.
@@ -160,12 +162,14 @@ class Broker:
                 )
 
     def _take(self, lock: int) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StateError(
-                f"another broker is running in {self.store}; stop it or choose another folder", code="STORE_IN_USE"
-            ) from error
+        """Take the folder; a broker that was just killed may hold it for a moment longer."""
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise StateError(
+                    f"another broker is running in {self.store}; stop it or choose another folder", code="STORE_IN_USE"
+                )
+            time.sleep(0.02)
 
     def _log_length(self) -> int:
         length = self.log.stat().st_size if self.log.exists() else 0
@@ -231,6 +235,14 @@ class Broker:
     @property
     def _lock_path(self) -> Path:
         return self.store / f"{NAME}.lock"
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _candidates() -> list[Path]:

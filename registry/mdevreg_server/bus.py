@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,8 @@ ACK_WAIT_S = 60
 #: Messages over the longest record still reach quarantine, up to this; the broker refuses more.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
+#: How a server without JetStream answers: not at all, or "not enabled", for itself or for our account.
+_NO_JETSTREAM = (None, 10076, 10039)
 #: What a broken or restarting broker may answer; the caller attaches again.
 BROKEN = (APIError, NoRespondersError, ConnectionClosedError, TimeoutError, nats.errors.Error)
 
@@ -77,7 +80,9 @@ async def ensure_streams(js: JetStreamContext) -> tuple[StreamInfo, StreamInfo]:
     """Create MDEVREG_RECORDS and MDEVREG_FLEET where they are missing. Raises ``StateError`` without JetStream."""
     try:
         return await _ensure(js, _records()), await _ensure(js, _fleet())
-    except (NoRespondersError, ServiceUnavailableError) as error:
+    except ServiceUnavailableError as error:
+        if error.err_code not in _NO_JETSTREAM:
+            raise  # it is coming up, or has no leader yet
         text = "the NATS server has no JetStream; start it with `nats-server -js`, or set `jetstream {}` in its file"
         raise StateError(text, code="NO_JETSTREAM") from error
 
@@ -113,19 +118,14 @@ def _fleet() -> StreamConfig:
     )
 
 
-async def ensure_consumer(js: JetStreamContext, durable: str, start: int) -> None:
-    """The durable pull consumer, ready to deliver from stream sequence ``start`` on.
+async def renew_consumer(js: JetStreamContext, durable: str, start: int) -> None:
+    """The durable pull consumer, made anew to deliver from stream sequence ``start`` on.
 
-    One that was acked beyond ``start`` (the database is an older copy) is created anew.
+    What an earlier one has delivered and saw no ack for would come only after its ack wait; worse, with ack
+    policy *all*, the ack of a later message would count for it. The position in SQL is the truth.
     """
-    try:
-        info = await js.consumer_info(subjects.RECORDS_STREAM, durable)
-        acked = info.ack_floor.stream_seq if info.ack_floor else 0
-        if acked < start and info.config.ack_policy == AckPolicy.ALL:
-            return
+    with suppress(NotFoundError):
         await js.delete_consumer(subjects.RECORDS_STREAM, durable)
-    except NotFoundError:
-        pass
     config = ConsumerConfig(
         durable_name=durable,
         ack_policy=AckPolicy.ALL,

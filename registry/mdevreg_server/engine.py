@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from mdevreg.errors import AuthError, MdevregError, MissingExtraError, StateError, UnreachableError, UsageError
 
+#: Code of what a database refuses to store: the statement's fault, not the disk's or the network's.
+REFUSED = "DATABASE"
+#: SQLSTATE classes of such faults which psycopg calls operational: program limits (an index row that is too long).
+_LIMITS = "54"
 #: How long a writer waits for another one's lock.
 BUSY_TIMEOUT_MS = 5_000
 
@@ -42,7 +46,9 @@ def converted(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _converted(error, engine) from error
+        raise _converted(error.orig or error, engine, lost=error.connection_invalidated) from error
+    except engine.dialect.loaded_dbapi.Error as error:  # of a COPY, which SQLAlchemy does not see
+        raise _converted(error, engine, lost=False) from error
 
 
 def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
@@ -51,6 +57,10 @@ def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
     folder = Path(str(url.database)).resolve().parent
     if not folder.is_dir():
         raise StateError(f"there is no folder {folder} for the database; create it, or name another file")
+    if not writer and not Path(str(url.database)).exists():
+        raise StateError(
+            f"there is no database {url.database}; make it with: mdevreg-server db upgrade --database {url}"
+        )
     engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, pool_pre_ping=False)
 
     @sa.event.listens_for(engine, "connect")
@@ -85,13 +95,13 @@ def _postgresql(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
         raise MissingExtraError("a PostgreSQL database", "postgresql") from error
 
 
-def _converted(error: DBAPIError, engine: sa.Engine) -> MdevregError:
-    text = str(error.orig).strip()
+def _converted(error: BaseException, engine: sa.Engine, *, lost: bool) -> MdevregError:
+    text = str(error).strip()
     where = engine.url.render_as_string(hide_password=True)
     lower = text.lower()
     if "authentication failed" in lower or "permission denied" in lower:
         return AuthError(f"{where} refused the credentials: {text}")
-    if "no such table" in lower or "undefined" in type(error.orig).__name__.lower():
+    if "no such table" in lower or "undefined" in type(error).__name__.lower():
         return StateError(f"{where} has no registry in it ({text}); run: mdevreg-server db upgrade --database {where}")
     if "locked" in lower:
         return StateError(f"{where} is locked by another process for over {BUSY_TIMEOUT_MS} ms", code="DATABASE_LOCKED")
@@ -101,9 +111,10 @@ def _converted(error: DBAPIError, engine: sa.Engine) -> MdevregError:
         )
     if "readonly" in lower or "unable to open" in lower:
         return StateError(f"{where} can't be opened for writing ({text}); check the owner of file and folder")
-    if isinstance(error, OperationalError) or error.connection_invalidated:
+    limit = str(getattr(error, "sqlstate", None)).startswith(_LIMITS)
+    if lost or (isinstance(error, engine.dialect.loaded_dbapi.OperationalError) and not limit):
         return UnreachableError(f"{where} did not answer: {text}")
-    return StateError(f"{where} refused: {text}", code="DATABASE")
+    return StateError(f"{where} refused: {text}", code=REFUSED)
 
 
 def rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[dict[str, Any]]:

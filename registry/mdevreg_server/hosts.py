@@ -113,18 +113,11 @@ def _load_documents(connection: sa.Connection, known: list[Known]) -> None:
         for key, row in host.rows.items():
             if key[0] in _POSITION:
                 position = row.value[_POSITION[key[0]]]
-                _place(host.fold, key, document_in(bodies[position], position))
+                host.fold.restore("" if key[0] == "host" else key[1], document_in(bodies[position], position))
 
 
 #: Which value column of a kind is the position of its record (``mdevreg.objects``).
 _POSITION = {"host": 3, "parent": 1}
-
-
-def _place(fold: HostFold, key: Key, document: Document) -> None:
-    if key[0] == "host":
-        fold.facts = document
-    else:
-        fold.parents[key[1]] = document
 
 
 def document_in(record: bytes, position: int) -> Document:

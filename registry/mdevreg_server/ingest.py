@@ -18,10 +18,11 @@ from nats.aio.msg import Msg
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError, UnreachableError
-from mdevreg_server.bus import BROKEN, ensure_consumer, ensure_streams, life_of
+from mdevreg_server.bus import BROKEN, ensure_streams, life_of, renew_consumer
+from mdevreg_server.engine import REFUSED
 from mdevreg_server.fleet import Fleet
 from mdevreg_server.ledger import Applied, Ledger, Publication, Where
-from mdevreg_server.messages import Message
+from mdevreg_server.messages import Message, unbroken
 from mdevreg_server.puller import Puller, acknowledge, message_of
 
 T = TypeVar("T")
@@ -35,6 +36,8 @@ RETRY_S = (0.2, 15.0)
 MARK_EVERY_S = 1.0
 #: Hosts per lot when the whole fleet is published.
 LOT = 500
+#: What no waiting heals.
+FATAL = frozenset({"SECOND_WRITER", "WRONG_REVISION", "NO_JETSTREAM"})
 
 
 class Line:
@@ -56,10 +59,12 @@ class Line:
         self._on_applied, self._on_published, self._say = applied, published, say
         self._fleet: Fleet | None = None
         self._marked_at = 0.0
+        self._reached: int | None = None  # stream sequence, since the line was attached
+        self._publishing = asyncio.Lock()  # an older state of a host must not overtake a newer one
         self.attached = asyncio.Event()
 
     async def run(self) -> None:
-        """Attach to the streams and consume; when the broker breaks or is wiped, attach again."""
+        """Attach to the streams and consume; when broker or database break, or streams are wiped, attach again."""
         delay = RETRY_S[0]
         while True:
             try:
@@ -72,25 +77,28 @@ class Line:
                     await puller.close()
             except BROKEN as error:
                 self._say(f"ingest.detached error={error!r}")
-            except StateError as error:
-                if error.code not in {"CONSUMER_LOST", "STREAM_LOST"}:
+            except (StateError, UnreachableError) as error:
+                if error.code in FATAL:
                     raise
-                self._say(f"ingest.detached code={error.code}")
+                self._say(f"ingest.detached code={error.code} error={error.message!r}")
             await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311  (jitter)
             delay = min(delay * 2, RETRY_S[1])
 
     async def publish(self, hosts: Sequence[str]) -> None:
         """Publish the present state of some hosts: receipts that an agent lacks."""
         if self._fleet is not None:
-            await self._publish(await self._in_writer(lambda: self._ledger.publications(hosts)))
+            async with self._publishing:
+                await self._publish(await self._in_writer(lambda: self._ledger.publications(hosts)))
 
     async def _attach(self) -> tuple[str, Puller]:
         records, fleet = await ensure_streams(self._js)
         created = life_of(records)
+        await self._in_writer(self._ledger.reopen)
         where = await self._in_writer(self._ledger.where)
         known = where is not None and where.created == created and where.stream_seq <= records.state.last_seq
         start = where.stream_seq + 1 if known and where else 1
-        await ensure_consumer(self._js, subjects.DURABLE, start)
+        await renew_consumer(self._js, subjects.DURABLE, start)
+        self._reached = None  # retention may have removed what would come first
         self._fleet = Fleet(self._client, self._js, fleet)
         await self._republish()
         puller = await Puller(self._client, subjects.DURABLE, batch=BATCH, expires_s=PULL_S).open()
@@ -127,22 +135,36 @@ class Line:
 
     async def _batch(self, got: list[Msg], created: str) -> None:
         messages = [message_of(msg) for msg in got]
-        where = Where(created, messages[-1].stream_seq)
+        whole = unbroken(messages, self._reached)
+        if whole:
+            await self._write(messages[:whole], got[whole - 1], created)
+        if whole < len(messages):  # lost with a connection; an ack of a later one would count for them
+            text = f"messages between {self._reached} and {messages[whole].stream_seq} did not arrive"
+            raise StateError(text, code="MESSAGES_MISSED")
+
+    async def _write(self, messages: list[Message], last: Msg, created: str) -> None:
+        reached = max(messages[-1].stream_seq, self._reached or 0)
+        where = Where(created, reached)
         applied = await self._applied(messages, where)
-        await acknowledge(self._client, got[-1])
+        self._reached = reached
+        await acknowledge(self._client, last)
         self._on_applied(applied)
-        await self._publish(applied.publications)
+        async with self._publishing:
+            await self._publish(applied.publications)
         if asyncio.get_running_loop().time() - self._marked_at > MARK_EVERY_S:
             await self._mark()
 
     async def _applied(self, messages: list[Message], where: Where) -> Applied:
-        """Commit, however long the database is locked, full or away: nothing is acked meanwhile."""
+        """Commit, however long the database is locked or full: nothing is acked meanwhile.
+
+        Where it is away, whether it has committed is only known when it is back: ``run`` attaches anew.
+        """
         delay = RETRY_S[0]
         while True:
             try:
                 return await self._in_writer(lambda: self._commit(messages, where))
-            except (StateError, UnreachableError) as error:
-                if error.code in {"SECOND_WRITER", "WRONG_REVISION"}:
+            except StateError as error:
+                if error.code in FATAL:
                     raise
                 self._say(f"ingest.waiting code={error.code} error={error.message!r} retry_s={delay:.1f}")
             await asyncio.sleep(delay)
@@ -153,9 +175,10 @@ class Line:
         gc.disable()
         try:
             return self._ledger.apply(messages, where, now_us=self._now_us())
-        except MdevregError:
-            raise
-        except Exception:  # noqa: BLE001  (a fault of ours in one record must not stop all hosts: isolate it)
+        except Exception as error:
+            # A fault of ours with one record, or one that the database will not store, must not stop all hosts.
+            if isinstance(error, MdevregError) and error.code != REFUSED:
+                raise
             self._say(f"ingest.isolating error={traceback.format_exc(limit=-3)!r}")
             return self._ledger.apply_singly(messages, where, now_us=self._now_us())
         finally:

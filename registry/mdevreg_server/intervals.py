@@ -12,25 +12,34 @@ import sqlalchemy as sa
 
 from mdevreg.objects import Key, Value
 from mdevreg.timeline import OPEN, Row, Step
+from mdevreg_server.bulk import Bulk
 from mdevreg_server.tables import INTERVALS, table_of
 
 #: Until further notice, of one object.
 OpenRow = Row[Value]
 
-_PERIODS = {"valid_from_us", "valid_to_us", "system_from", "system_to"}
+#: Rows by host, key, valid_from, system_from.
+Rows = dict[tuple[Any, ...], Row[Value]]
+
+_PERIODS = ("valid_from_us", "valid_to_us", "ended_at", "system_from", "system_to")
 
 
 class Shape:
-    """How one interval table is laid out: its key, its values, and its two statements."""
+    """How one interval table is laid out: its key (host first), its values, and its two hot statements."""
 
     def __init__(self, table: sa.Table) -> None:
         names = [column.name for column in table.columns]
         self.table = table
         self.key = [column.name for column in table.primary_key if column.name not in _PERIODS]  # host first
         self.values = [name for name in names if name not in _PERIODS and name not in self.key]
-        self.insert = sa.insert(table)
-        same = [table.c[name] == sa.bindparam(f"k_{name}") for name in (*self.key, "valid_from_us", "system_from")]
-        self.close = sa.update(table).where(*same).values(system_to=sa.bindparam("closed"))
+        self.bulk = Bulk(table, [*self.key, "valid_from_us", "system_from"])
+        order = [*self.key, *self.values, *_PERIODS]
+        self._order = [order.index(name) for name in names]
+
+    def columns(self, identity: tuple[Any, ...], row: Row[Value]) -> tuple[Any, ...]:
+        """A row in the table's column order. ``identity``: the host, then the key."""
+        flat = (*identity, *row.value, row.valid_from, row.valid_to, row.ended_at, row.system_from, row.system_to)
+        return tuple([flat[place] for place in self._order])
 
 
 def shapes() -> dict[str, Shape]:
@@ -43,41 +52,41 @@ class Pending:
 
     def __init__(self, layout: Mapping[str, Shape]) -> None:
         self._layout = layout
-        self._added: dict[str, dict[tuple[Any, ...], Row[Value]]] = {kind: {} for kind in layout}
-        self._closed: dict[str, list[tuple[tuple[Any, ...], int]]] = {kind: [] for kind in layout}
+        self._added: dict[str, Rows] = {kind: {} for kind in layout}
+        self._closed: dict[str, Rows] = {kind: {} for kind in layout}
 
     def step(self, host: str, key: Key, step: Step[Value], position: int) -> None:
         """Take over what a fact does to the rows of one object."""
         kind = key[0]
         identity = (host, *key[1:])
-        added = self._added[kind]
-        for row in step.close:
-            name = (*identity, row.valid_from, row.system_from)
-            if name in added:
-                added[name] = Row(row.value, row.valid_from, row.valid_to, row.system_from, position)
-            else:
-                self._closed[kind].append((name, position))
+        added, closed = self._added[kind], self._closed[kind]
+        for row, valid_to in step.end:
+            row.valid_to, row.ended_at = valid_to, position
+            self._close(added, closed, identity, row)
+        for row in step.withdraw:
+            row.system_to = position
+            self._close(added, closed, identity, row)
         for row in step.add:
             added[(*identity, row.valid_from, row.system_from)] = row
+
+    @staticmethod
+    def _close(added: Rows, closed: Rows, identity: tuple[Any, ...], row: Row[Value]) -> None:
+        name = (*identity, row.valid_from, row.system_from)
+        if name not in added:  # else it is not written yet, and will be as it is by then
+            closed[name] = row
+        else:
+            added[name] = row
 
     def flush(self, connection: sa.Connection) -> None:
         """Write everything and start anew."""
         for kind, shape in self._layout.items():
             if closed := self._closed[kind]:
-                names = [f"k_{name}" for name in (*shape.key, "valid_from_us", "system_from")]
-                connection.execute(shape.close, [{**dict(zip(names, n, strict=True)), "closed": p} for n, p in closed])
+                rows = [(row.valid_to, row.ended_at, row.system_to, *name) for name, row in closed.items()]
+                shape.bulk.close(connection, rows)
                 closed.clear()
             if added := self._added[kind]:
-                connection.execute(shape.insert, [_columns(shape, name, row) for name, row in added.items()])
+                shape.bulk.insert(connection, [shape.columns(name[:-2], row) for name, row in added.items()])
                 added.clear()
-
-
-def _columns(shape: Shape, name: tuple[Any, ...], row: Row[Value]) -> dict[str, Any]:
-    columns = dict(zip(shape.key, name, strict=False))
-    columns.update(zip(shape.values, row.value, strict=True))
-    columns["valid_from_us"], columns["valid_to_us"] = row.valid_from, row.valid_to
-    columns["system_from"], columns["system_to"] = row.system_from, row.system_to
-    return columns
 
 
 def current_rows(
@@ -97,6 +106,6 @@ def current_rows(
         for row in connection.execute(statement.order_by(table.c.valid_from_us)).mappings():
             host, *key = (row[name] for name in shape.key)
             value = tuple(row[name] for name in shape.values)
-            interval = Row(value, row["valid_from_us"], row["valid_to_us"], row["system_from"])
+            interval = Row(value, row["valid_from_us"], row["valid_to_us"], row["system_from"], OPEN, row["ended_at"])
             found[host].setdefault((kind, *key), []).append(interval)
     return found

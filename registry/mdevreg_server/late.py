@@ -29,7 +29,7 @@ def rebuild_host(
     for key in {**current, **facts}:
         rows = current.get(key, [])
         steps[key] = reconcile(rows, fold(facts.get(key, []), late.position), late.position)
-        closed = {id(row) for row in steps[key].close}
+        closed = {id(row) for row in (*steps[key].withdraw, *(row for row, _ in steps[key].end))}
         held = [row for row in (*rows, *steps[key].add) if id(row) not in closed and row.valid_to == OPEN]
         if held:
             known.rows[key] = held[0]

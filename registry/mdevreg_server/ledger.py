@@ -23,7 +23,8 @@ from mdevreg.state import HostFold
 from mdevreg.subjects import FLEET_STREAM, RECORDS_STREAM
 from mdevreg.wire import Decoded, encode
 from mdevreg_server.batch import Batch, Memory, Replay
-from mdevreg_server.engine import converted
+from mdevreg_server.claim import Claim
+from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import shapes
 from mdevreg_server.messages import Message, moment_of, read
@@ -64,11 +65,25 @@ class Where(msgspec.Struct, frozen=True):
 class Ledger:
     """Applies batches. Synchronous; used by one thread at a time."""
 
-    def __init__(self, engine: sa.Engine, *, cached_hosts: int = DEFAULT_CACHED_HOSTS) -> None:
+    def __init__(
+        self, engine: sa.Engine, *, cached_hosts: int = DEFAULT_CACHED_HOSTS, claim: Claim | None = None
+    ) -> None:
         self.engine = engine
+        self._claim = claim
         layout = shapes()
         self._memory = Memory(layout, Hosts(layout, cached_hosts), Profiles(), set())
-        with converted(engine), engine.connect() as connection:
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Believe the database: the claim on it is taken again where it was lost, and its position read.
+
+        After a broken connection nobody here knows whether the last commit was done.
+        """
+        if self._claim is not None:
+            self._claim.take()
+        self._memory.hosts.forget()
+        self._memory.stored_profiles.clear()
+        with converted(self.engine), self.engine.connect() as connection:
             self._memory.position = connection.scalar(sa.select(sa.func.max(RecordLog.position))) or 0
 
     @property
@@ -109,8 +124,9 @@ class Ledger:
         Such a message goes to quarantine as APPLY_FAILED: the fault is the registry's, the record is kept.
         """
         done = [self._apply_one(message, Where(where.created, message.stream_seq), now_us) for message in messages]
+        newest = {item.host: item for each in done for item in each.publications}
         return Applied(
-            publications=tuple({item.host: item for each in done for item in each.publications}.values()),
+            publications=tuple(sorted(newest.values(), key=lambda item: item.position)),
             records=tuple(record for each in done for record in each.records),
             position=self.position,
             duplicates=sum(each.duplicates for each in done),
@@ -120,10 +136,10 @@ class Ledger:
     def _apply_one(self, message: Message, where: Where, now_us: int) -> Applied:
         try:
             return self.apply([message], where, now_us=now_us)
-        except MdevregError:
-            raise
-        except Exception as error:  # noqa: BLE001  (whatever it is, the line goes on and the record is kept)
-            refused = DecodeError(f"{type(error).__name__}: {error}", code="APPLY_FAILED")
+        except Exception as error:
+            if isinstance(error, MdevregError) and error.code != REFUSED:
+                raise
+            refused = DecodeError(repr(error)[:1_000], code="APPLY_FAILED")  # repr: printable, whatever is in it
             return self._commit([(message, refused)], where, now_us)
 
     def published(self, where: Where) -> int:
@@ -160,13 +176,18 @@ class Ledger:
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
         end = self.position
-        with converted(self.engine), self.engine.begin() as connection:
-            self._fence(connection)
-            for table in PROJECTIONS:
-                connection.execute(sa.delete(table))
-            for first in range(1, end + 1, batch_size):
-                self._replay(connection, first, min(first + batch_size - 1, end))
-        self._memory.position = end
+        try:
+            with converted(self.engine), self.engine.begin() as connection:
+                self._fence(connection)
+                for table in PROJECTIONS:
+                    connection.execute(sa.delete(table))
+                for first in range(1, end + 1, batch_size):
+                    self._replay(connection, first, min(first + batch_size - 1, end))
+        except BaseException:
+            self._memory.hosts.forget()
+            raise
+        finally:
+            self._memory.position = end
         return end
 
     def _replay(self, connection: sa.Connection, first: int, last: int) -> None:
@@ -225,7 +246,7 @@ def _publication(fold: HostFold, *, disputed: bool) -> Publication:
         received_at=moment_of(fold.received_at) if fold.position else None,
         in_sync=fold.in_sync,
         conflict=disputed,
-        facts=msgspec.Raw(fold.facts.raw) if fold.facts else None,
+        facts=msgspec.Raw(fold.facts.raw if fold.facts else b"null"),
         parents={path: msgspec.Raw(document.raw) for path, document in fold.parents.items()},
     )
     return Publication(fold.host, fold.epoch, fold.settled, state.digest, fold.position, encode(state))

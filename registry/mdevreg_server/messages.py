@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -33,6 +34,19 @@ def read(message: Message) -> wire.Decoded | DecodeError:
         text = f"host is {decoded.record.host!r}, but it came on the subject of {token!r}"
         return DecodeError(text, path="$.host", code="SUBJECT_MISMATCH")
     return decoded
+
+
+def unbroken(messages: Sequence[Message], after: int | None) -> int:
+    """How many of the messages, from the first, follow each other in the stream without a gap.
+
+    ``after``: the last stream sequence before them; ``None``: the first one may have any. Those that come again
+    make no gap.
+    """
+    for number, message in enumerate(messages):
+        if after is not None and message.stream_seq > after + 1:
+            return number
+        after = message.stream_seq if after is None else max(after, message.stream_seq)
+    return len(messages)
 
 
 def micros(time: datetime) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 import msgspec
@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from mdevreg import subjects, wire
 from mdevreg.errors import DecodeError, MdevregError
 from mdevreg.records import Beat
+from mdevreg_server.bus import BROKEN
 from mdevreg_server.engine import converted
 from mdevreg_server.ledger import Publication
 from mdevreg_server.presence import Heard, flag_conflict, heard, retired_epochs
@@ -43,7 +44,7 @@ class Pulse:
         writer: Executor,
         *,
         now_us: Callable[[], int],
-        publish: Callable[[Sequence[str]], object],
+        publish: Callable[[Sequence[str]], Awaitable[None]],
         say: Callable[[str], None],
     ) -> None:
         self._engine, self._writer = engine, writer
@@ -52,7 +53,9 @@ class Pulse:
         self._receipts: dict[str, Receipt] = {}
         self._answered: dict[str, int] = {}
         self._rivals: dict[tuple[str, str], int] = {}
+        self._claims: dict[tuple[str, str], int] = {}  # (host, epoch) of rivals, to be written
         self._due: set[str] = set()
+        self._left: set[str] = set()
         self.malformed = 0
 
     async def listen(self, client: Client) -> None:
@@ -69,12 +72,13 @@ class Pulse:
     async def flush(self) -> None:
         """Write what was heard since the last time, and publish the receipts that are due."""
         signs, self._signs = self._signs, {}
+        claims, self._claims = self._claims, {}
         due, self._due = self._due, set()
         try:
-            if signs:
-                await asyncio.get_running_loop().run_in_executor(self._writer, self._write, signs)
+            if signs or claims:
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._write, signs, claims)
         except MdevregError as error:
-            self._signs = {**signs, **self._signs}  # the next flush writes them
+            self._signs, self._claims = {**signs, **self._signs}, {**claims, **self._claims}  # the next flush has them
             self._say(f"presence.waiting code={error.code}")
         for host in due:
             self._answered[host] = self._now_us()
@@ -82,9 +86,10 @@ class Pulse:
             await self._answer(sorted(due))
 
     async def _answer(self, hosts: Sequence[str]) -> None:
-        answer = self._publish(hosts)
-        if asyncio.iscoroutine(answer):
-            await answer
+        try:
+            await self._publish(hosts)
+        except (*BROKEN, MdevregError) as error:  # these hosts' next beats ask again
+            self._say(f"receipts.waiting hosts={len(hosts)} error={error!r}")
 
     def told(self, lot: Iterable[Publication]) -> None:
         """These receipts were published."""
@@ -92,10 +97,10 @@ class Pulse:
             self._receipts[item.host] = Receipt(item.epoch, item.settled, item.digest)
 
     def reported(self, hosts: Iterable[str]) -> None:
-        """Records of these hosts were applied: they live."""
-        sign = Heard(self._now_us())
+        """Records of these hosts were applied: they live, or said goodbye just before."""
+        now = self._now_us()
         for host in hosts:
-            self._signs[host] = sign
+            self._signs[host] = Heard(now, host in self._left)
 
     async def _on(self, msg: Msg) -> None:
         try:
@@ -115,6 +120,7 @@ class Pulse:
     def _beat(self, beat: Beat) -> None:
         now = self._now_us()
         self._signs[beat.host] = Heard(now, beat.leaving)
+        (self._left.add if beat.leaving else self._left.discard)(beat.host)
         told = self._receipts.get(beat.host)
         if told is not None and beat.epoch != told.epoch:
             self._rival(beat, now)
@@ -128,18 +134,16 @@ class Pulse:
         first = self._rivals.setdefault((beat.host, beat.epoch), now)
         if now - first > RIVAL_AFTER_S * 1e6 and first > 0:
             self._rivals[beat.host, beat.epoch] = 0  # said once
-            asyncio.get_running_loop().run_in_executor(self._writer, self._dispute, beat, now)
+            self._claims[beat.host, beat.epoch] = now
 
-    def _dispute(self, beat: Beat, now: int) -> None:
-        with converted(self._engine), self._engine.begin() as connection:
-            if beat.epoch in retired_epochs(connection, beat.host):
-                text = f"two agents claim host id {beat.host}: epoch {beat.epoch} beats on after it was left"
-                flag_conflict(connection, beat.host, text, now)
-                self._say(f"identity.conflict host={beat.host} epoch={beat.epoch}")
-
-    def _write(self, signs: dict[str, Heard]) -> None:
+    def _write(self, signs: Mapping[str, Heard], claims: Mapping[tuple[str, str], int]) -> None:
         with converted(self._engine), self._engine.begin() as connection:
             heard(connection, signs)
+            for (host, epoch), now in claims.items():
+                if epoch in retired_epochs(connection, host):
+                    text = f"two agents claim host id {host}: epoch {epoch} beats on after it was left"
+                    flag_conflict(connection, host, text, now)
+                    self._say(f"identity.conflict host={host} epoch={epoch}")
 
     def _load(self) -> None:
         columns = (HostState.host, HostState.epoch, HostState.settled, HostState.digest)

@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 
 import msgspec
@@ -14,6 +16,7 @@ from nats.aio.client import Client
 
 from mdevreg_server import schema
 from mdevreg_server.bus import connect
+from mdevreg_server.claim import claim_of
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ingest import Line
 from mdevreg_server.ledger import Applied, Ledger, Publication
@@ -44,26 +47,24 @@ async def serve(
 
     Raises ``WrongRevisionError``, ``UnreachableError``, ``AuthError``, ``StateError``.
     """
-    engine = open_engine(config.database, writer=True)
-    schema.check(engine)
-    writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-    pool = ThreadPoolExecutor(config.answer_threads, thread_name_prefix="answers")
-    door = SqlDoor(open_engine(config.database, writer=False))
-    client = await connect(config.nats, creds=config.creds, timeout_s=config.connect_timeout_s, say=say)
-    try:
-        ledger = await asyncio.get_running_loop().run_in_executor(writer, Ledger, engine)
+    async with AsyncExitStack() as stack:
+        engine = open_engine(config.database, writer=True)
+        stack.callback(engine.dispose)
+        schema.check(engine)
+        claim = claim_of(engine)
+        stack.callback(claim.release)
+        writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ledger"))
+        pool = stack.enter_context(ThreadPoolExecutor(config.answer_threads, thread_name_prefix="answers"))
+        door = stack.enter_context(SqlDoor(open_engine(config.database, writer=False)))
+        ledger = await asyncio.get_running_loop().run_in_executor(writer, partial(Ledger, engine, claim=claim))
+        client = await connect(config.nats, creds=config.creds, timeout_s=config.connect_timeout_s, say=say)
+        stack.push_async_callback(client.close)
         registry = _Registry(client, ledger, writer, applied=applied, say=say)
         responder = Responder(client, door, pool, version=version("mdevreg"))
         await registry.pulse.listen(client)
         await responder.start()
         await registry.run(ready, stop)
         await responder.stop()
-    finally:
-        await client.close()
-        writer.shutdown()
-        pool.shutdown()
-        door.close()
-        engine.dispose()
 
 
 def now_us() -> int:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from mdevreg.errors import MdevregError
 from mdevreg.facts import Candidates, Drivers, DriverSpread, History, Hosts, HostSummary, HostView, Moment, Pair
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.wire import decode_facts, decode_parent
@@ -25,7 +26,11 @@ from mdevreg_server.timelines import history_of
 def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # noqa: ARG001  (one signature for all doors)
     """Open a database as a door. Raises ``WrongRevisionError`` unless it is at this program's revision."""
     engine = open_engine(url, writer=False, timeout_s=timeout_s)
-    schema.check(engine)
+    try:
+        schema.check(engine)
+    except MdevregError:
+        engine.dispose()
+        raise
     return SqlDoor(engine)
 
 

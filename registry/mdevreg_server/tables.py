@@ -15,8 +15,6 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
-from mdevreg.timeline import OPEN
-
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -80,13 +78,14 @@ class HostState(Base):
 
 
 class _Interval:
-    """Columns of every interval table. A row is added, and its system period closed; nothing else."""
+    """Columns of every interval table. A row is added, and its periods closed; nothing else."""
 
     host: Mapped[str] = mapped_column(Text, primary_key=True)
     valid_from_us: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=90)
     valid_to_us: Mapped[int] = mapped_column(Big, sort_order=92)
+    ended_at: Mapped[int] = mapped_column(Big, sort_order=93)  # the position that told valid_to_us
     system_from: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=91)
-    system_to: Mapped[int] = mapped_column(Big, sort_order=93, default=OPEN)
+    system_to: Mapped[int] = mapped_column(Big, sort_order=94)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)

@@ -107,19 +107,21 @@ def _wanted(shape: Shape, host: str | None, device: str | None) -> list[sa.Colum
 def _spans(
     connection: sa.Connection, shape: Shape, wanted: list[sa.ColumnElement[bool]], at: At
 ) -> dict[Identity, list[Span]]:
-    """The timelines as known at the moment. What told a value first may be a row that was closed since."""
+    """The timelines as known at the moment."""
     columns = shape.table.c
-    rows = connection.execute(sa.select(shape.table).where(*wanted, columns.system_from <= at.known_at)).mappings()
-    first: dict[tuple[Any, ...], int] = {}
+    known = (columns.system_from <= at.known_at, columns.system_to > at.known_at)
+    rows = connection.execute(sa.select(shape.table).where(*wanted, *known).order_by(columns.valid_from_us)).mappings()
     found: dict[Identity, list[Span]] = {}
-    listed = sorted(rows, key=lambda row: (row["valid_from_us"], row["system_from"]))
-    for row in listed:
-        identity = tuple(row[name] for name in shape.key)
-        value = tuple(row[name] for name in shape.values)
-        told = first.setdefault((identity, value, row["valid_from_us"]), row["system_from"])
-        if row["system_to"] > at.known_at:
-            span = Span(value, row["valid_from_us"], row["valid_to_us"], told, row["system_from"])
-            found.setdefault(identity, []).append(span)
+    for row in rows:
+        ended = row["ended_at"] <= at.known_at
+        span = Span(
+            value=tuple(row[name] for name in shape.values),
+            valid_from=row["valid_from_us"],
+            valid_to=row["valid_to_us"] if ended else OPEN,
+            told_at=row["system_from"],
+            ended_at=row["ended_at"],
+        )
+        found.setdefault(tuple(row[name] for name in shape.key), []).append(span)
     return found
 
 

@@ -39,6 +39,7 @@ def test_names_of_kubernetes_in_the_environment_are_not_ours() -> None:
         ("rescan_s = 0", r"rescan_s: 0 can't be meant: .*> 0"),
         ("source = 'netlink'", r"source: 'netlink' can't be meant"),
         ("host_id = 'a.b'", r"host_id: 'a.b' can't be meant"),
+        ("nats = 'broker 4222'", r"nats: 'broker 4222' can't be meant"),
         ("max_unsent = [", r"agent.toml can't be read"),
     ],
 )

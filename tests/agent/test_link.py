@@ -176,3 +176,20 @@ def test_the_client_is_imported_by_the_link_only() -> None:
 
     folder = Path(mdevreg_agent.__file__).parent
     assert [path.name for path in folder.glob("*.py") if "import nats" in path.read_text()] == ["link.py"]
+
+
+def test_a_password_in_the_url_is_never_shown() -> None:
+    """MUST: what goes to stderr and into errors names the server, not the secret."""
+    address = Address(url="nats://me:secret@a:4222,nats://token@b:4222,nats://c:4222", client="h1")
+    assert address.shown == "nats://a:4222,nats://b:4222,nats://c:4222"
+
+
+def test_a_link_that_never_began_can_be_closed() -> None:
+    """MUST: an agent that is told to stop at once does."""
+
+    async def scenario() -> None:
+        link = Link(Address(url="nats://127.0.0.1:1", client="h1"), chance=CHANCE, on_change=lambda _: None)
+        await link.close()
+        assert not link.is_up
+
+    asyncio.run(scenario())

@@ -51,7 +51,12 @@ def settled(peer: RegistryPeer, seq: int) -> Callable[[], bool]:
 
 def settled_at_the_end(peer: RegistryPeer) -> Callable[[], bool]:
     """The agent's beat says that nothing is unsent, and the registry has all up to there."""
-    return lambda: bool(peer.beats) and peer.beats[-1].unsent == 0 and peer.beats[-1].seq == peer.hosts["h1"].seq
+
+    def holds() -> bool:
+        known = peer.hosts.get("h1")
+        return known is not None and bool(peer.beats) and (peer.beats[-1].seq, peer.beats[-1].unsent) == (known.seq, 0)
+
+    return holds
 
 
 def test_a_host_announces_itself_completely_and_its_receipt_empties_the_outbox(

@@ -25,6 +25,12 @@ def test_a_receipt_on_the_way_settles_what_it_names() -> None:
     assert judge(receipt(seq=8, digest="d8"), HERE) == Answer(settle=8)
 
 
+def test_a_receipt_heard_before_is_no_news() -> None:
+    """MUST: a repeated receipt, as after every beat or connect, costs no write."""
+    at_rest = structs.replace(HERE, settled_seq=10, unsent=0)
+    assert judge(receipt(), at_rest) == Answer(agrees=True)
+
+
 def test_another_digest_at_our_last_seq_needs_a_snapshot() -> None:
     """MUST: settled, but the registry's state is not ours."""
     answer = judge(receipt(digest="other"), HERE)

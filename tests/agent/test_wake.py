@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import random
+import socket
 from collections.abc import Callable
 
+from mdevreg.errors import StateError
 from mdevreg.records import Cause
 from mdevreg_agent.hints import OVERRUN, Hint
+from mdevreg_agent.journal import Journal
 from mdevreg_agent.wake import Wake
+from mdevreg_agent.watch import Watch
 
 
 def hint(number: int) -> Hint:
@@ -86,3 +92,45 @@ def test_what_comes_during_a_look_makes_another() -> None:
         assert (await asyncio.wait_for(wake.burst(), 5)).seqnum == 2
 
     asyncio.run(scenario())
+
+
+class BreaksOnce:
+    """A source of hints over a real socket that breaks at its first event, and works when it is opened again."""
+
+    opened = 0
+
+    def __init__(self) -> None:
+        BreaksOnce.opened += 1
+        self.first = BreaksOnce.opened == 1
+        self.mine, self.other = socket.socketpair()
+        self.other.send(b"event")
+
+    def fileno(self) -> int:
+        return self.mine.fileno()
+
+    def read(self) -> list[Hint]:
+        if self.first:
+            raise StateError("the uevent socket broke: EIO; open a new monitor")
+        self.mine.recv(100)
+        return [hint(1)]
+
+    def close(self) -> None:
+        self.mine.close()
+        self.other.close()
+
+
+def test_a_monitor_that_breaks_is_opened_again_and_everything_is_looked_at() -> None:
+    """MUST: a broken socket neither ends the agent nor makes it spin; what was missed counts as lost events."""
+
+    async def scenario() -> Cause:
+        wake = Wake(quiet_s=0.05, most_s=1.0, clock=asyncio.get_running_loop().time)
+        said = io.StringIO()
+        watch = Watch(open_source=BreaksOnce, wake=wake, journal=Journal(said), chance=random.Random(1))
+        watching = asyncio.create_task(watch.run())
+        cause = await asyncio.wait_for(wake.burst(), 5)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        assert said.getvalue().startswith("monitor.failed code=STATE")
+        return cause
+
+    assert asyncio.run(scenario()) == Cause(kind="overrun", events=1)

@@ -165,7 +165,7 @@ def test_an_epoch_that_begins_in_the_middle_removes_nothing_and_settles_nothing(
 
 def test_a_quarantined_number_counts_as_received() -> None:
     """A record that can never be applied must not hold up the receipt of those after it."""
-    publisher, records = _records([_look("/devices/a"), _look("/devices/b")])
+    publisher = Publisher()
     fold = HostFold(publisher.host)
     fold.settle(publisher.epoch, 1)
     assert (fold.settled, fold.arrival(publisher.epoch, 1)) == (1, "duplicate")

@@ -11,11 +11,17 @@ MTTY = "/devices/virtual/mtty/mtty"
 class HostRoot:
     """``root/sys``, ``root/proc``, ``root/etc``. ``mtty()`` registers the parent, ``create`` an mdev on it."""
 
-    def __init__(self, root: Path, *, machine_id: str = "0123456789abcdef0123456789abcdef") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        machine_id: str = "0123456789abcdef0123456789abcdef",
+        hostname: str = "hv-test-01",
+    ) -> None:
         self.root = root
         self._write("etc/machine-id", machine_id)
         self._write("etc/os-release", 'ID=debian\nVERSION_ID="13"')
-        self._write("proc/sys/kernel/hostname", "hv-test-01")
+        self._write("proc/sys/kernel/hostname", hostname)
         self._write("proc/sys/kernel/osrelease", "6.12.0-test")
         self._write("proc/sys/kernel/random/boot_id", "8f0d5c5e-3f6f-4b8e-9a51-3d3a1c7c0f11")
         (root / "sys/class/mdev_bus").mkdir(parents=True)
@@ -42,6 +48,11 @@ class HostRoot:
         folder.mkdir()
         (folder / "mdev_type").symlink_to("../mdev_supported_types/mtty-1")
         self._link(f"sys/bus/mdev/devices/{uuid}", folder)
+
+    def remove(self, uuid: str) -> None:
+        """The mdev of that name goes."""
+        (self.root / f"sys/bus/mdev/devices/{uuid}").unlink()
+        shutil.rmtree(self.root / f"sys{MTTY}/{uuid}")
 
     def remove_mtty(self) -> None:
         """Unregister the parent."""

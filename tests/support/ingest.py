@@ -14,7 +14,6 @@ from mdevreg.state import Arrival, Entry, Facts, HostFold, replay, valid_time
 from mdevreg.timeline import OPEN, Row, Step, fold, reconcile, supersede
 from support.publisher import EPOCH_START
 
-
 #: When the records' host began, µs UTC.
 _START = int(EPOCH_START.timestamp()) * 1_000_000
 
@@ -72,7 +71,9 @@ class Ingest:
 
     @staticmethod
     def _take(rows: list[Row[Value]], step: Step[Value], position: int) -> None:
-        for row in step.close:
+        for row, valid_to in step.end:
+            row.valid_to, row.ended_at = valid_to, position
+        for row in step.withdraw:
             row.system_to = position
         rows += step.add
 

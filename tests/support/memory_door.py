@@ -100,9 +100,9 @@ class MemoryDoor:
         except NotFoundError:
             side = self._source(name, moment)
             host, _ = self._find(side.evidence.host, moment)
-            changes = [change for change in _changes(_states(host, moment)) if change.name == name]
+            changes = [change for change in _changes(host.id, _states(host, moment)) if change.name == name]
         else:
-            changes = _changes(_states(host, moment))
+            changes = _changes(host.id, _states(host, moment))
         return History(self.position, host.id, tuple(changes[-limit:]))
 
     def drivers(self, moment: Moment) -> Drivers:
@@ -222,7 +222,7 @@ def _devices(host: MemoryHost, state: State, moment: Moment) -> list[Side]:
     ]
 
 
-def _changes(states: Sequence[State]) -> list[Change]:
+def _changes(host: str, states: Sequence[State]) -> list[Change]:
     changes: list[Change] = []
     before: dict[Key, Value] = {}
     for state in states:
@@ -230,7 +230,7 @@ def _changes(states: Sequence[State]) -> list[Change]:
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
                 event = "appeared" if key not in before else "changed" if key in after else "gone"
-                changes.append(Change(state.since, None, state.position, key[0], key[-1], event))
+                changes.append(Change(state.since, None, state.position, host, key[0], key[-1], event))
         before = after
     return changes
 

@@ -52,16 +52,19 @@ def host(name: str, *parents: Parent, seen_s: float = 3.0, kernel: str = "6.12.0
     return MemoryHost(id=f"id-{name}", states=(state,), last_seen=NOW - timedelta(seconds=seen_s))
 
 
-def small_fleet() -> MemoryDoor:
+def small_hosts() -> list[MemoryHost]:
     """alpha has the device; beta loads it, gamma is too old, delta is stale, epsilon and zeta don't offer mtty-1."""
     lonely = other_parent("mdpy-hd", devices=(Device(name=LONELY, type="mdpy-hd"),))
-    return MemoryDoor(
-        [
-            host("alpha", mtty("2", "1", devices=1)),
-            host("beta", mtty("3", "2")),
-            host("gamma", mtty("1", free=0)),
-            host("delta", mtty("2"), seen_s=4_000.0),
-            host("epsilon", other_parent("mdpy-vga")),
-            host("zeta", lonely),
-        ]
-    )
+    return [
+        host("alpha", mtty("2", "1", devices=1)),
+        host("beta", mtty("3", "2")),
+        host("gamma", mtty("1", free=0)),
+        host("delta", mtty("2"), seen_s=4_000.0),
+        host("epsilon", other_parent("mdpy-vga")),
+        host("zeta", lonely),
+    ]
+
+
+def small_fleet() -> MemoryDoor:
+    """A door to them."""
+    return MemoryDoor(small_hosts())

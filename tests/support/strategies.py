@@ -13,14 +13,14 @@ from support.publisher import Look
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 #: All that a name may hold: everything but C0 controls, DEL and halves of surrogate pairs.
-_CHARS = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=("Cs",))
+_CHARS = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=["Cs"])
 names = st.text(_CHARS, min_size=1, max_size=12)
 lines = st.text(_CHARS, max_size=12)
 texts = st.text(_CHARS | st.sampled_from("\t\n"), max_size=12)
 tokens = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 counts = st.integers(0, 2**53 - 1)
 #: Stream versions as drivers might state them, the unreadable ones included.
-versions = st.sampled_from(["0", "1", "2", "3", "0x2", " 2\n", "1.0", "1.1", "1.1.0", "2.0", "r7", "", "-1"])
+versions = st.sampled_from(["0", "1", "2", "3", "0x2", " 2 ", "1.0", "1.1", "1.1.0", "2.0", "r7", "", "-1"])
 
 
 def maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
@@ -47,15 +47,17 @@ mdev_types = st.builds(
     migration_stream_version=maybe(versions),
     migration_stream_version_min=maybe(versions),
 )
-devices = st.builds(
-    Device,
-    name=names,
-    kind=st.sampled_from(["mdev", "vf"]),
-    type=maybe(st.sampled_from(["mtty-1", "mtty-2", "nvidia-42"])),
-    driver=maybe(builds),
-    iommu_group=maybe(counts),
-    migration_stream_version=maybe(versions),
-    migration_stream_version_min=maybe(versions),
+UUID_1, UUID_2 = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000B"
+uuids = st.sampled_from([UUID_1, UUID_2]) | st.uuids().map(str)
+_seen_of_devices = {
+    "type": maybe(st.sampled_from(["mtty-1", "mtty-2", "nvidia-42"])),
+    "driver": maybe(builds),
+    "iommu_group": maybe(counts),
+    "migration_stream_version": maybe(versions),
+    "migration_stream_version_min": maybe(versions),
+}
+devices = st.builds(Device, name=uuids, kind=st.just("mdev"), **_seen_of_devices) | st.builds(
+    Device, name=names, kind=st.just("vf"), **_seen_of_devices
 )
 faults = st.builds(Fault, path=names, error=lines, text=maybe(texts))
 pci_ids = st.builds(PciIds, vendor=maybe(lines), device=maybe(lines), class_=maybe(lines))
@@ -97,15 +99,6 @@ def parents(draw: st.DrawFn, path: str | None = None) -> Parent:
     )
 
 
-@st.composite
-def lives(draw: st.DrawFn, *, max_looks: int = 6) -> list[Look]:
-    """A host over time: parents come, change, go and come back as they were."""
-    wardrobe = {path: draw(st.lists(parents(path), min_size=1, max_size=2)) for path in _PATHS}
-    dress = st.fixed_dictionaries({}, optional={path: st.sampled_from(worn) for path, worn in wardrobe.items()})
-    facts = st.sampled_from(draw(st.lists(host_facts, min_size=1, max_size=2)))
-    return draw(st.lists(st.builds(Look, facts=facts, parents=dress), min_size=1, max_size=max_looks))
-
-
 drivers = st.sampled_from(
     [
         DriverBuild(name="mtty", module="mtty"),
@@ -114,6 +107,32 @@ drivers = st.sampled_from(
         DriverBuild(name="other", module="mtty"),
     ]
 )
+_OFFERS = st.sampled_from([MdevType(id=kind, available_instances=free) for kind in ("a", "b") for free in (0, 1)])
+_GUESTS = st.sampled_from([Device(name=name, type=kind) for name in (UUID_1, UUID_2) for kind in ("a", "b")])
+_FACTS = [HostFacts(hostname="alpha", kernel_release=release) for release in ("6.12.0", "6.12.1")]
+
+
+@st.composite
+def plain_parents(draw: st.DrawFn, path: str) -> Parent:
+    """A parent of few kinds, quickly drawn: what matters in a life is what comes, changes and goes."""
+    return Parent(
+        path=path,
+        name=path[-1],
+        driver=draw(st.none() | drivers),
+        types=tuple(draw(st.lists(_OFFERS, max_size=2, unique_by=lambda each: each.id))),
+        devices=tuple(draw(st.lists(_GUESTS, max_size=2, unique_by=lambda each: each.name))),
+    )
+
+
+@st.composite
+def lives(draw: st.DrawFn, *, max_looks: int = 6) -> list[Look]:
+    """A host over time: parents come, change, go and come back as they were."""
+    wardrobe = {path: draw(st.lists(plain_parents(path), min_size=1, max_size=2)) for path in _PATHS}
+    dress = st.fixed_dictionaries({}, optional={path: st.sampled_from(worn) for path, worn in wardrobe.items()})
+    looks = st.builds(Look, facts=st.sampled_from(_FACTS), parents=dress)
+    return draw(st.lists(looks, min_size=1, max_size=max_looks))
+
+
 profiles = st.builds(
     Profile,
     type=maybe(st.sampled_from(["mtty-1", "mtty-2"])),

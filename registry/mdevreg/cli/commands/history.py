@@ -12,7 +12,7 @@ from mdevreg.facts import Change
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100_000
-_COLUMNS = ("valid_from", "valid_to", "object", "name", "event", "detail", "position")
+_COLUMNS = ("valid_from", "valid_to", "host", "object", "name", "event", "detail", "position")
 
 
 @click.command(
@@ -46,6 +46,7 @@ def _row(change: Change) -> tuple[Cell, ...]:
     return (
         change.valid_from,
         change.valid_to,
+        change.host,
         change.object,
         change.name,
         change.event,

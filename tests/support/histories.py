@@ -1,0 +1,67 @@
+"""What a settled history must be, whatever happened on the way."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from mdevreg.facts import NOW
+from mdevreg_server.engine import open_engine
+from mdevreg_server.sql_door import SqlDoor
+from mdevreg_server.tables import PROJECTIONS, table_of
+from support.machine import Written
+from support.scene import Scene
+
+
+def assert_exactly_once(scene: Scene) -> None:
+    """Every record that was ever written is in the log, byte for byte, once; and nothing else is."""
+    assert Counter(scene.logged()) == Counter(scene.written()), scene.report()
+
+
+def assert_gapless(written: Iterable[Written]) -> None:
+    """In every epoch the numbers are 1, 2, 3, …"""
+    epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for record in written:
+        epochs[record.host, record.epoch].append(record.seq)
+    for epoch, seqs in epochs.items():
+        assert sorted(seqs) == list(range(1, len(seqs) + 1)), epoch
+
+
+def assert_undisturbed(scene: Scene) -> None:
+    """Nobody is disputed, nothing was refused, the database is whole."""
+    assert scene.disputes() == {}
+    assert scene.refused() == []
+    assert scene.server("db", "check") == 0, scene.said
+
+
+def assert_rebuild_changes_nothing(scene: Scene) -> None:
+    """Every projection and every answer is the same when it is derived from the log again. Stops the registry."""
+    scene.stop_registry()
+    before = projections(scene), answers(scene)
+    assert scene.server("rebuild") == 0, scene.said
+    after = projections(scene), answers(scene)
+    assert before == after
+
+
+def projections(scene: Scene) -> dict[str, list[Any]]:
+    """Every row of every projection, in key order."""
+    tables = [table_of(table) for table in PROJECTIONS]
+    return {table.name: scene.rows(sa.select(table).order_by(*table.primary_key)) for table in tables}
+
+
+def answers(scene: Scene) -> list[Any]:
+    """What the SQL door says of everything that it knows."""
+    with SqlDoor(open_engine(scene.database, writer=False)) as door:
+        ids = [machine.id for machine in scene.machines]
+        offers = [f"{host}/mtty/mtty-1" for host in ids]
+        return [
+            door.hosts(NOW),
+            door.drivers(NOW),
+            *(door.host(host, NOW) for host in ids),
+            *(door.history(host, NOW, 10_000) for host in ids),
+            *(door.candidates(offer, NOW) for offer in offers),
+            *(door.pair(offer, host, NOW) for offer in offers for host in ids),
+        ]
