@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from mdevreg.errors import MdevregError, UsageError
+from mdevreg.errors import MdevregError, MissingExtraError, UsageError
 from mdevreg_agent.config import Settings, load
 from mdevreg_agent.journal import Journal
 
@@ -50,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MdevregError as error:
         print(f"mdevreg-agent: {error.code}: {error.message}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"nats", "pyudev"}:
+            raise
+        missing = MissingExtraError(f"mdevreg-agent {arguments.command}", "agent")
+        print(f"mdevreg-agent: {missing.code}: {missing.message}", file=sys.stderr)
+        return missing.exit_code
     except BrokenPipeError:  # `mdevreg-agent scan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -11,10 +11,7 @@ import random
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import TypeVar
-
-from nats.aio.client import Client
-from nats.aio.msg import Msg
+from typing import TYPE_CHECKING, TypeVar
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError, UnreachableError
@@ -24,6 +21,10 @@ from mdevreg_server.fleet import Fleet
 from mdevreg_server.ledger import Applied, Ledger, Publication, Where
 from mdevreg_server.messages import Message, unbroken
 from mdevreg_server.puller import Puller, acknowledge, message_of
+
+if TYPE_CHECKING:  # only the bus speaks NATS
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
 
 T = TypeVar("T")
 

@@ -196,7 +196,7 @@ class Ledger:
         messages = [
             Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
         ]
-        Replay(self._memory, 0).run(connection, [(message, read(message)) for message in messages])
+        Replay(self._memory, 0).run(connection, [(message, _logged(message)) for message in messages])
         self._memory.hosts.trim()
 
     def _fence(self, connection: sa.Connection) -> None:
@@ -232,6 +232,15 @@ class Ledger:
 def _stream_position(connection: sa.Connection, stream: str) -> Any:
     """The row of a stream, or ``None``."""
     return connection.execute(sa.select(table_of(StreamPosition)).where(StreamPosition.stream == stream)).one_or_none()
+
+
+def _logged(message: Message) -> Decoded:
+    """A record of the log: it was readable once, so that one which is not means the wrong program."""
+    found = read(message)
+    if isinstance(found, DecodeError):
+        text = f"position {message.stream_seq} of the log can't be read by this program: {found}; nothing was changed"
+        raise StateError(text, code="LOG_UNREADABLE") from found
+    return found
 
 
 def _publication(fold: HostFold, *, disputed: bool) -> Publication:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 import msgspec
 import sqlalchemy as sa
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from mdevreg import subjects, wire
 from mdevreg.errors import DecodeError, MdevregError
@@ -19,6 +18,10 @@ from mdevreg_server.engine import converted
 from mdevreg_server.ledger import Publication
 from mdevreg_server.presence import Heard, flag_conflict, heard, retired_epochs
 from mdevreg_server.tables import HostState
+
+if TYPE_CHECKING:  # only the bus speaks NATS
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
 
 FLUSH_S = 2.0
 #: A host whose beats disagree gets its receipt at most this often.

@@ -1,4 +1,4 @@
-"""Migrations: find them, run them, and refuse to work on the wrong revision."""
+"""Migrations: find them and run them. What a database needs to be is in ``mdevreg_server.revision``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mdevreg.errors import StateError, WrongRevisionError
+from mdevreg.errors import StateError
 from mdevreg_server.engine import converted
+from mdevreg_server.revision import current
 
 
 def migrations_folder() -> Path:
@@ -25,24 +25,11 @@ def migrations_folder() -> Path:
 
 
 def head() -> str:
-    """The revision that this program was written for."""
+    """The newest revision there is a migration to."""
     found = ScriptDirectory(str(migrations_folder())).get_current_head()
     if found is None:
         raise StateError(f"no revision in {migrations_folder()}; this installation is incomplete")
     return found
-
-
-def current(engine: sa.Engine) -> str | None:
-    """The revision that the database is at; ``None`` if it is empty."""
-    with converted(engine), engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def check(engine: sa.Engine) -> None:
-    """Raise ``WrongRevisionError`` unless the database is at ``head``."""
-    found, expected = current(engine), head()
-    if found != expected:
-        raise WrongRevisionError(found, expected)
 
 
 def upgrade(engine: sa.Engine, revision: str = "head") -> str:

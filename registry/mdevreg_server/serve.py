@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import msgspec
-from nats.aio.client import Client
 
-from mdevreg_server import schema
+from mdevreg_server import revision
 from mdevreg_server.bus import connect
 from mdevreg_server.claim import claim_of
 from mdevreg_server.engine import open_engine
@@ -23,6 +23,9 @@ from mdevreg_server.ledger import Applied, Ledger, Publication
 from mdevreg_server.pulse import Pulse
 from mdevreg_server.responder import Responder
 from mdevreg_server.sql_door import SqlDoor
+
+if TYPE_CHECKING:  # only the bus speaks NATS
+    from nats.aio.client import Client
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         engine = open_engine(config.database, writer=True)
         stack.callback(engine.dispose)
-        schema.check(engine)
+        revision.check(engine)
         claim = claim_of(engine)
         stack.callback(claim.release)
         writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ledger"))

@@ -13,7 +13,7 @@ from mdevreg.errors import MdevregError
 from mdevreg.facts import Candidates, Drivers, DriverSpread, History, Hosts, HostSummary, HostView, Moment, Pair
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.wire import decode_facts, decode_parent
-from mdevreg_server import schema, tables
+from mdevreg_server import revision, tables
 from mdevreg_server.asking import At, at
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
@@ -27,7 +27,7 @@ def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # no
     """Open a database as a door. Raises ``WrongRevisionError`` unless it is at this program's revision."""
     engine = open_engine(url, writer=False, timeout_s=timeout_s)
     try:
-        schema.check(engine)
+        revision.check(engine)
     except MdevregError:
         engine.dispose()
         raise

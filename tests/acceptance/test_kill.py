@@ -7,7 +7,6 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
@@ -77,8 +76,8 @@ def _kills(scene: Scene) -> list[Callable[[float], None]]:
 
 
 def _kill_a_backend(cluster: Cluster, database: str) -> None:
-    find = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    """One of the registry's, or the one that asks: PostgreSQL then ends all of them and recovers."""
+    find = "SELECT pid FROM pg_stat_activity WHERE datname = %s UNION ALL SELECT pg_backend_pid()"
     with cluster.connect() as connection:
-        pids = [pid for (pid,) in connection.execute(find, [database])]
-    with suppress(ProcessLookupError):
-        os.kill(pids[0], signal.SIGKILL)
+        pid = connection.execute(find, [database]).fetchall()[0][0]
+        os.kill(pid, signal.SIGKILL)

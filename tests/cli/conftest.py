@@ -1,3 +1,5 @@
+"""The command line over a small fleet in memory."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from mdevreg import wire
+from mdevreg.errors import StateError
 from mdevreg.facts import NOW, Moment
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import PROJECTIONS
@@ -25,7 +26,7 @@ def _eventful(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     beta = Publisher("b")
     records = beta.snapshot(look(mtty(devices=[1]), hostname="beta"))
     changed = beta.changes(look(mtty(devices=[1, 2]), hostname="beta"))
-    broken = beta.record_of_nonsense() if hasattr(beta, "record_of_nonsense") else b'{"schema":"1.0","host":"b"}'
+    broken = b'{"schema":"1.0","host":"b","epoch":"epoch-1","seq":90}'
     gone = beta.changes(look(hostname="beta"))
     desk.take(*records, broken)
     with monkeypatch.context() as older:  # a program that does not know this schema yet
@@ -89,9 +90,10 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(desk: Desk, monkeypatc
     """One transaction: a log that can't be read any more costs no projection."""
     _eventful(desk, monkeypatch)
     before, position = projections(desk.engine), desk.ledger.position
-    with monkeypatch.context() as older, pytest.raises(AttributeError):
+    with monkeypatch.context() as older, pytest.raises(StateError, match="position 1 of the log") as caught:
         older.setattr(wire, "SCHEMA_MAJOR", 0)
         desk.ledger.rebuild()
+    assert caught.value.code == "LOG_UNREADABLE"
     assert projections(desk.engine) == before
     assert desk.ledger.position == position
     assert desk.take(*told(Publisher("c"), [look(mtty())])).position == position + 3

@@ -8,10 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mdevreg import wire
 from mdevreg.facts import NOW
+from mdevreg.records import CompleteBody
 from mdevreg_server.engine import open_engine
 from mdevreg_server.sql_door import SqlDoor
-from mdevreg_server.tables import PROJECTIONS, table_of
+from mdevreg_server.tables import PROJECTIONS, RecordLog, table_of
 from support.machine import Written
 from support.scene import Scene
 
@@ -65,3 +67,18 @@ def answers(scene: Scene) -> list[Any]:
             *(door.candidates(offer, NOW) for offer in offers),
             *(door.pair(offer, host, NOW) for offer in offers for host in ids),
         ]
+
+
+def declared_skipped(scene: Scene) -> set[tuple[str, int]]:
+    """(host, seq) of all that complete snapshots in the log call skipped."""
+    return {
+        (host, seq)
+        for host, body in scene.rows(sa.select(RecordLog.host, RecordLog.body).where(RecordLog.kind == "complete"))
+        for seq in _skipped(body)
+    }
+
+
+def _skipped(record: bytes) -> range:
+    body = wire.decode(record).record.body
+    assert isinstance(body, CompleteBody)
+    return range(body.skipped[0], body.skipped[1] + 1) if body.skipped else range(0)

@@ -14,6 +14,8 @@ from mdevreg_server.intervals import shapes
 from mdevreg_server.tables import HostState, RecordLog, table_of
 from support.registry import rows
 
+#: Where in the log, and so what depends on the order of arrival.
+_PLACED = ("position", "ended_at", "system_from", "system_to")
 #: One object of one host.
 Object = tuple[str, Key]
 
@@ -29,14 +31,16 @@ def entries_of(engine: sa.Engine) -> dict[str, list[Entry]]:
 
 
 def interval_rows(engine: sa.Engine) -> list[tuple[Object, Value, dict[str, int]]]:
-    """Every row of every interval table: whose, what, and its four bounds."""
+    """Every row of every interval table: whose, what, and its bounds."""
     found = []
     with engine.connect() as connection:
         for kind, shape in shapes().items():
             for row in connection.execute(sa.select(shape.table)).mappings():
                 host, *key = (row[name] for name in shape.key)
                 value = tuple(row[name] for name in shape.values)
-                bounds = {name: row[name] for name in ("valid_from_us", "valid_to_us", "system_from", "system_to")}
+                bounds = {
+                    name: row[name] for name in ("valid_from_us", "valid_to_us", "ended_at", "system_from", "system_to")
+                }
                 found.append(((host, (kind, *key)), value, bounds))
     return found
 
@@ -61,7 +65,8 @@ def check_every_moment(engine: sa.Engine) -> int:
 def _held(stored: list[tuple[Object, Value, dict[str, int]]], at: int, known: int) -> dict[Key, list[Value]]:
     found: dict[Key, list[Value]] = {}
     for (_, key), value, bounds in stored:
-        in_valid = bounds["valid_from_us"] <= at < bounds["valid_to_us"]
+        valid_to = bounds["valid_to_us"] if bounds["ended_at"] <= known else OPEN
+        in_valid = bounds["valid_from_us"] <= at < valid_to
         if in_valid and bounds["system_from"] <= known < bounds["system_to"]:
             found.setdefault(key, []).append(value)
     return found
@@ -74,7 +79,7 @@ def outcome(engine: sa.Engine) -> dict[str, Any]:
         current = sa.select(shape.table).where(shape.table.c.system_to == OPEN)
         with engine.connect() as connection:
             for row in connection.execute(current).mappings():
-                kept = {name: row[name] for name in row if name not in ("position", "system_from", "system_to")}
+                kept = {name: row[name] for name in row if name not in _PLACED}
                 timelines.append((kind, kept))
     placed = ("position", "received_at_us")
     return {"timelines": sorted(timelines, key=repr), "states": rows(engine, HostState, without=placed)}

@@ -30,11 +30,11 @@ def db_upgrade(database: str | None) -> None:
     Examples:
       mdevreg-server db upgrade --database postgresql+psycopg://mdevreg@db/mdevreg
     """
-    from mdevreg_server import schema
+    from mdevreg_server import revision, schema
     from mdevreg_server.engine import open_engine
 
     engine = open_engine(database_url(database), writer=True)
-    before = schema.current(engine)
+    before = revision.current(engine)
     after = schema.upgrade(engine)
     change = "already at" if before == after else f"{before or 'empty'} →"
     click.echo(f"{_where(engine)}: {change} {after}")
@@ -49,12 +49,12 @@ def db_check(database: str | None) -> None:
     Examples:
       mdevreg-server db check --database sqlite:////var/lib/mdevreg/registry.sqlite3
     """
-    from mdevreg_server import schema
+    from mdevreg_server import revision
     from mdevreg_server.engine import open_engine
     from mdevreg_server.wholeness import faults_of
 
     engine = open_engine(database_url(database), writer=False)
-    schema.check(engine)
+    revision.check(engine)
     faults = faults_of(engine)
     for fault in faults:
         click.echo(fault)
@@ -62,7 +62,7 @@ def db_check(database: str | None) -> None:
         raise StateError(
             f"{len(faults)} faults in {_where(engine)}; projections: run mdevreg-server rebuild", code="NOT_WHOLE"
         )
-    click.echo(f"{_where(engine)}: at {schema.head()}, whole")
+    click.echo(f"{_where(engine)}: at {revision.EXPECTED}, whole")
 
 
 @click.command()
@@ -74,12 +74,12 @@ def rebuild(database: str | None) -> None:
     Examples:
       mdevreg-server rebuild
     """
-    from mdevreg_server import schema
+    from mdevreg_server import revision
     from mdevreg_server.engine import open_engine
     from mdevreg_server.ledger import Ledger
 
     engine = open_engine(database_url(database), writer=True)
-    schema.check(engine)
+    revision.check(engine)
     click.echo(f"{Ledger(engine).rebuild()} records replayed")
 
 

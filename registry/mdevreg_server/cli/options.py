@@ -13,7 +13,7 @@ import click
 import sqlalchemy as sa
 
 from mdevreg.errors import StateError
-from mdevreg_server import schema
+from mdevreg_server import revision
 from mdevreg_server.engine import converted, open_engine
 
 DATABASE = partial(
@@ -72,7 +72,7 @@ def writing(url: str) -> Iterator[sa.Connection]:
 @contextmanager
 def _connected(url: str, *, writer: bool) -> Iterator[sa.Connection]:
     engine = open_engine(url, writer=writer)
-    schema.check(engine)
+    revision.check(engine)
     try:
         with converted(engine), engine.connect() as connection:
             yield connection
