@@ -39,7 +39,7 @@ async def report(folder: Path, *, rounds: int, records: int) -> None:
     made = backlog(records)
     size = sum(len(data) for _, data in made) / len(made)
     print(
-        f"\ningest: {len(made)} records of {size:.0f} bytes, 250 hosts, batches of {BATCH}; median (min to max) of {rounds}"
+        f"\ningest: {len(made)} records of {size:.0f} bytes, batches of {BATCH}, {rounds} rounds; median (min to max)"
     )
     with Broker(folder / "broker") as broker:
         async with _connected(broker) as client:
