@@ -24,9 +24,9 @@ class HostRoot:
         self._write("proc/sys/kernel/hostname", hostname)
         self._write("proc/sys/kernel/osrelease", "6.12.0-test")
         self._write("proc/sys/kernel/random/boot_id", "8f0d5c5e-3f6f-4b8e-9a51-3d3a1c7c0f11")
-        (root / "sys/class/mdev_bus").mkdir(parents=True)
-        (root / "sys/bus/mdev/devices").mkdir(parents=True)
-        (root / "sys/devices").mkdir()
+        (root / "sys/class/mdev_bus").mkdir(parents=True, exist_ok=True)
+        (root / "sys/bus/mdev/devices").mkdir(parents=True, exist_ok=True)
+        (root / "sys/devices").mkdir(exist_ok=True)
 
     def mtty(self, *, free: int = 24, version: str = "0.1") -> None:
         """Register the parent."""

@@ -53,11 +53,11 @@ class Machine:
         self.name = f"hv-{number:02}"
         self.state_dir = folder / f"{self.id}-state"
         self._home, self._nats, self._options = home, nats, options
-        machine_id = f"{number:032x}"
-        self.root = HostRoot(folder / f"{self.id}-root", machine_id=machine_id, hostname=self.name)
+        self._machine_id = f"{number:032x}"
+        self.root = HostRoot(folder / f"{self.id}-root", machine_id=self._machine_id, hostname=self.name)
         self.root.mtty()
         self._mdevs: list[str] = []
-        self._prepare(machine_id)
+        self._prepare()
         self.agent: Program | None = None
 
     def start(self) -> Program:
@@ -65,9 +65,9 @@ class Machine:
         self.agent = self.run_agent(self.state_dir)
         return self.agent
 
-    def run_agent(self, state_dir: Path) -> Program:
-        """An agent of this host, on any state folder."""
-        where = ["--nats", self._nats, "--root", self.root.root, "--state-dir", state_dir]
+    def run_agent(self, state_dir: Path, *, root: HostRoot | None = None) -> Program:
+        """An agent of this host, on any state folder, and on any root that calls itself this machine."""
+        where: list[str | Path] = ["--nats", self._nats, "--root", (root or self.root).root, "--state-dir", state_dir]
         return Program(["mdevreg-agent", "run", *where, *PACE, *self._options], home=self._home)
 
     def kill(self) -> None:
@@ -115,15 +115,16 @@ class Machine:
         parents = {each["path"]: wire.encode(msgspec.convert(each, Parent)) for each in seen["parents"]}
         return state_digest(digest_of(facts), {path: digest_of(raw) for path, raw in parents.items()})
 
-    def clone_state(self) -> Path:
-        """A copy of the state folder, as a disk that was cloned holds it. The agent must not run."""
-        copy = self.state_dir.with_name(f"{self.id}-clone-{new_epoch()}")
-        shutil.copytree(self.state_dir, copy)
-        return copy
+    def clone(self) -> tuple[Path, HostRoot]:
+        """State folder and root of a machine whose disk is a copy of this one's. The agent must not run."""
+        folder = self.state_dir.with_name(f"{self.id}-clone")
+        shutil.copytree(self.state_dir, folder / "state")
+        shutil.copytree(self.root.root, folder / "root", symlinks=True)
+        return folder / "state", HostRoot(folder / "root", machine_id=self._machine_id, hostname=self.name)
 
-    def _prepare(self, machine_id: str) -> None:
+    def _prepare(self) -> None:
         self.state_dir.mkdir()
-        host_id_of(self.state_dir, machine_id=machine_id, new_id=lambda: self.id)
+        host_id_of(self.state_dir, machine_id=self._machine_id, new_id=lambda: self.id)
         outbox, _ = open_outbox(self.state_dir, host=self.id, new_epoch=new_epoch)
         outbox.close()
         with self._outbox() as database:

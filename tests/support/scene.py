@@ -96,7 +96,7 @@ class Scene:
         if failed:
             raise failed[0]
 
-    def rows(self, statement: sa.Select[Any]) -> list[Any]:
+    def rows(self, statement: sa.Executable) -> list[Any]:
         """Ask the database, from outside the registry."""
         engine = open_engine(self.database, writer=False)
         try:

@@ -64,7 +64,12 @@ def quarantine_show(database: str | None, number: int) -> None:
     for name, value in item.items():
         click.echo(f"{name}: {value if value is not None else ''}")
     click.echo(f"message ({len(body)} bytes):")
-    click.echo(body.decode("utf-8", "backslashreplace"))
+    click.echo(_printable(body.decode("utf-8", "backslashreplace")))
+
+
+def _printable(text: str) -> str:
+    """What was sent must not reach the terminal as commands."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 @quarantine.command("drop")
