@@ -93,7 +93,7 @@ class Publisher:
         return bool(batch)
 
     async def _publish(self, now: Standing, seq: int, data: bytes) -> bool:
-        message_id = subjects.message_id(now.host, now.epoch, seq)
+        message_id = subjects.message_id(now.host, now.epoch, seq, data)
         await self._link.up()
         try:
             await self._link.publish(subjects.record(now.host), data, message_id)

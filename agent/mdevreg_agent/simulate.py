@@ -174,7 +174,7 @@ class _Run:
     async def _published(self, agent: SimAgent, seq: int, data: bytes) -> bool:
         await self._link.up()
         try:
-            message_id = subjects.message_id(agent.host, agent.epoch, seq)
+            message_id = subjects.message_id(agent.host, agent.epoch, seq, data)
             await self._link.publish(subjects.record(agent.host), data, message_id)
         except MdevregError as error:
             self._journal.warn("publish.failed", host=agent.host, seq=seq, code=error.code, error=error)

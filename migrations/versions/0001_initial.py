@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.CheckConstraint("system_from < system_to", name=op.f("ck_device_system")),
         sa.CheckConstraint("valid_from_us < valid_to_us", name=op.f("ck_device_valid")),
         sa.PrimaryKeyConstraint("host", "path", "name", "valid_from_us", "system_from", name=op.f("pk_device")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_device_name"), ["name"], unique=False)
@@ -62,6 +63,7 @@ def upgrade() -> None:
         sa.CheckConstraint("system_from < system_to", name=op.f("ck_driver_build_system")),
         sa.CheckConstraint("valid_from_us < valid_to_us", name=op.f("ck_driver_build_valid")),
         sa.PrimaryKeyConstraint("host", "path", "name", "valid_from_us", "system_from", name=op.f("pk_driver_build")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "host_fact",
@@ -78,6 +80,7 @@ def upgrade() -> None:
         sa.CheckConstraint("system_from < system_to", name=op.f("ck_host_fact_system")),
         sa.CheckConstraint("valid_from_us < valid_to_us", name=op.f("ck_host_fact_valid")),
         sa.PrimaryKeyConstraint("host", "valid_from_us", "system_from", name=op.f("pk_host_fact")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("host_fact", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_host_fact_hostname"), ["hostname"], unique=False)
@@ -123,6 +126,7 @@ def upgrade() -> None:
         sa.CheckConstraint("system_from < system_to", name=op.f("ck_offer_system")),
         sa.CheckConstraint("valid_from_us < valid_to_us", name=op.f("ck_offer_valid")),
         sa.PrimaryKeyConstraint("host", "path", "type", "valid_from_us", "system_from", name=op.f("pk_offer")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("offer", schema=None) as batch_op:
         batch_op.create_index(
@@ -144,6 +148,7 @@ def upgrade() -> None:
         sa.CheckConstraint("system_from < system_to", name=op.f("ck_parent_system")),
         sa.CheckConstraint("valid_from_us < valid_to_us", name=op.f("ck_parent_valid")),
         sa.PrimaryKeyConstraint("host", "path", "valid_from_us", "system_from", name=op.f("pk_parent")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "profile",

@@ -7,7 +7,7 @@ stream format, versions, evidence; capacity beside them. All reasons are collect
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -137,8 +137,10 @@ def _doubts(host: Evidence, rules: Rules, now: datetime) -> Iterator[Reason]:
         yield Reason.of("HOST_OUT_OF_SYNC", f"records of {host.hostname} are missing; a complete snapshot is awaited")
     if host.leaving:
         yield Reason.of("HOST_LEFT", f"the agent on {host.hostname} said goodbye")
-    elif host.last_seen is None or now - host.last_seen > timedelta(seconds=rules.stale_after_s):
-        seen = f"was last heard {host.last_seen:%Y-%m-%d %H:%M:%SZ}" if host.last_seen else "was never heard"
+    elif host.last_seen is None:
+        yield Reason.of("HOST_STALE", f"the agent on {host.hostname} was never heard")
+    elif (now - host.last_seen).total_seconds() > rules.stale_after_s:
+        seen = f"was last heard {host.last_seen:%Y-%m-%d %H:%M:%SZ}"
         yield Reason.of("HOST_STALE", f"{host.hostname} {seen}, more than {rules.stale_after_s:g} s ago")
 
 

@@ -23,13 +23,18 @@ from typing import Any
 import msgspec
 
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
-from mdevreg.records import Device, DriverBuild, HostFacts, Parent, digest_of
+from mdevreg.records import Device, DriverBuild, HostFacts, MdevType, Parent, digest_of
 
 #: (kind, *key)
 Key = tuple[str, ...]
 Value = tuple[Any, ...]
 
+#: One changed object: its key and its new value, ``None`` = gone.
+Effect = tuple[Key, Value | None]
+
 KINDS = ("host", "parent", "offer", "device", "driver")
+
+_encoder = msgspec.json.Encoder()
 
 
 class Profiles:
@@ -61,21 +66,60 @@ def host_objects(facts: HostFacts, position: int) -> dict[Key, Value]:
 def parent_objects(parent: Parent, position: int, profiles: Profiles) -> dict[Key, Value]:
     """The rows of one parent: itself, its offers, its devices, its driver builds."""
     path = parent.path
-    free = {kind.id: kind.available_instances for kind in parent.types}
-    found: dict[Key, Value] = {("parent", path): (parent.name, position, msgspec.json.encode(free).decode())}
-    offered: dict[str, str] = {}
+    found: dict[Key, Value] = {("parent", path): _parent_value(parent, position)}
     for kind in parent.types:
-        profile = profile_of_type(parent, kind)
-        digest = profiles.digest(profile)
-        found["offer", path, kind.id] = (digest,)
-        if profile.driver == parent.driver:  # not where VFs of the same type have a driver of their own
-            offered[kind.id] = digest
+        found["offer", path, kind.id] = (profiles.digest(profile_of_type(parent, kind)),)
+    offers = found if all(device.kind == "mdev" for device in parent.devices) else {}
     for device in parent.devices:
-        digest = _profile_of(parent, device, offered, profiles)
-        found["device", path, device.name] = (device.kind, device.type, digest, device.iommu_group)
+        found["device", path, device.name] = _device_value(parent, device, offers, profiles)
     for build in _builds(parent):
         found["driver", path, build.name] = driver_value(build)
     return found
+
+
+def parent_effects(
+    before: Parent, now: Parent, objects: dict[Key, Value], position: int, profiles: Profiles
+) -> list[Effect] | None:
+    """What differs between two states of one parent; ``objects``, those of ``before``, become those of ``now``.
+
+    The short road of the everyday change, an mdev that comes or goes: nothing that stays is made anew. ``None``,
+    and ``objects`` untouched, where more than that differs: then ``parent_objects`` tells.
+    """
+    if before.driver != now.driver or not _same_offers(before.types, now.types):
+        return None
+    gone = {device.name: device for device in before.devices}
+    new = [device for device in now.devices if gone.pop(device.name, None) != device]
+    if any(device.kind == "vf" for device in (*now.devices, *gone.values())):
+        return None  # the profile of their type is theirs
+    path = now.path
+    effects: list[Effect] = [(("parent", path), _parent_value(now, position))]
+    effects += [(("device", path, name), None) for name in gone]
+    effects += [(("device", path, device.name), _device_value(now, device, objects, profiles)) for device in new]
+    if any(device.driver is not None for device in (*new, *gone.values())):
+        effects += _driver_effects(now, objects)
+    for key, value in effects:
+        if value is None:
+            del objects[key]
+        else:
+            objects[key] = value
+    return effects
+
+
+def _driver_effects(now: Parent, objects: dict[Key, Value]) -> list[Effect]:
+    builds: dict[Key, Value] = {("driver", now.path, build.name): driver_value(build) for build in _builds(now)}
+    effects: list[Effect] = [(key, None) for key in objects if key[0] == "driver" and key not in builds]
+    return effects + [(key, value) for key, value in builds.items() if objects.get(key) != value]
+
+
+def _same_offers(before: tuple[MdevType, ...], now: tuple[MdevType, ...]) -> bool:
+    """Whether two lists of types differ at most in what no profile depends on."""
+    return len(before) == len(now) and all(
+        old.id == new.id
+        and old.device_api == new.device_api
+        and old.migration_stream_version == new.migration_stream_version
+        and old.migration_stream_version_min == new.migration_stream_version_min
+        for old, new in zip(before, now, strict=True)
+    )
 
 
 def driver_value(build: DriverBuild) -> Value:
@@ -83,11 +127,17 @@ def driver_value(build: DriverBuild) -> Value:
     return (build.module, build.kernel_release, build.version, build.srcversion, build.build_id)
 
 
-def _profile_of(parent: Parent, device: Device, offered: dict[str, str], profiles: Profiles) -> str:
-    """A device that states nothing of its own has the profile of its type; most do, and it is at hand."""
-    plain = device.kind == "mdev" and device.migration_stream_version is None and parent.driver is not None
-    known = offered.get(device.type or "") if plain else None
-    return known or profiles.digest(profile_of_device(parent, device))
+def _parent_value(parent: Parent, position: int) -> Value:
+    free = {kind.id: kind.available_instances for kind in parent.types}
+    return (parent.name, position, _encoder.encode(free).decode())
+
+
+def _device_value(parent: Parent, device: Device, offers: dict[Key, Value], profiles: Profiles) -> Value:
+    """An mdev that states nothing of its own has the profile of its type; most do, and it is at hand in ``offers``."""
+    plain = device.migration_stream_version is None and parent.driver is not None
+    offer = offers.get(("offer", parent.path, device.type or "")) if plain else None
+    profile = offer[0] if offer else profiles.digest(profile_of_device(parent, device))
+    return (device.kind, device.type, profile, device.iommu_group)
 
 
 def _builds(parent: Parent) -> list[DriverBuild]:

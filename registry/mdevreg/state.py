@@ -15,10 +15,11 @@ from typing import Literal
 
 import msgspec
 
-from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
+from mdevreg.objects import Effect, Key, Profiles, Value, host_objects, parent_effects, parent_objects
 from mdevreg.records import (
     CompleteBody,
     HostBody,
+    Parent,
     ParentBody,
     TombstoneBody,
     digest_of,
@@ -27,8 +28,6 @@ from mdevreg.records import (
 from mdevreg.wire import Decoded
 
 Arrival = Literal["next", "late", "duplicate", "retired"]
-#: One changed object: its key and its new value, ``None`` = gone.
-Effect = tuple[Key, Value | None]
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -48,7 +47,10 @@ class Received:
         self.ranges: list[tuple[int, int]] = list(ranges)
 
     def __contains__(self, seq: int) -> bool:
-        return any(first <= seq <= last for first, last in reversed(self.ranges))
+        for first, last in reversed(self.ranges):
+            if seq >= first:
+                return seq <= last
+        return False
 
     def add(self, seq: int) -> None:
         """Add one number."""
@@ -92,6 +94,7 @@ class HostFold:
         self.parents: dict[str, Document] = {}
         self.objects: dict[str, dict[Key, Value]] = {}  # by parent path; the host's own row under ""
         self._digest: str | None = None  # of the whole state, until the state changes
+        self._seen: dict[str, Parent] = {}  # parents as decoded, of those folded since this was loaded
 
     @property
     def digest(self) -> str:
@@ -118,7 +121,12 @@ class HostFold:
         return "retired" if epoch in self.retired else "next"
 
     def settle(self, epoch: str, seq: int) -> None:
-        """Count a number as received although nothing of it was applied: its record is in quarantine."""
+        """Count a number as received although nothing of it was applied: its record is in quarantine.
+
+        A number of an epoch that was left concerns nobody any more.
+        """
+        if epoch in self.retired:
+            return
         self._enter(epoch)
         self.received.add(seq)
         self.settled = self.received.end_of_run(self.settled)
@@ -159,9 +167,15 @@ class HostFold:
         known = self.parents.get(path)
         if known is not None and known.digest == document.digest:
             return []
-        assert decoded.parent is not None
+        now = decoded.parent
+        assert now is not None
         self.parents[path] = document
-        return self._replace(path, parent_objects(decoded.parent, document.position, profiles))
+        before, self._seen[path] = self._seen.get(path), now
+        if before is not None:
+            effects = parent_effects(before, now, self.objects[path], document.position, profiles)
+            if effects is not None:
+                return effects
+        return self._replace(path, parent_objects(now, document.position, profiles))
 
     def _facts(self, decoded: Decoded, document: Document) -> list[Effect]:
         if self.facts is not None and self.facts.digest == document.digest:
@@ -172,6 +186,7 @@ class HostFold:
 
     def _remove(self, path: str) -> list[Effect]:
         self.parents.pop(path, None)
+        self._seen.pop(path, None)
         return self._replace(path, {})
 
     def _complete(self, body: CompleteBody, digest: str, seq: int) -> list[Effect]:

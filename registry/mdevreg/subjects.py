@@ -6,6 +6,7 @@ subject.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from mdevreg.errors import UsageError
@@ -55,9 +56,12 @@ def host_of(subject: str) -> str:
     return subject.rpartition(".")[2]
 
 
-def message_id(host: str, epoch: str, seq: int) -> str:
-    """``Nats-Msg-Id`` of a record: the broker's duplicate window is an optimisation, SQL is the guarantee."""
-    return f"{host}.{epoch}.{seq}"
+def message_id(host: str, epoch: str, seq: int, data: bytes) -> str:
+    """``Nats-Msg-Id`` of a record: the broker's duplicate window is an optimisation, SQL is the guarantee.
+
+    It names the content too: what a cloned agent sends under a number that was used must not vanish as a duplicate.
+    """
+    return f"{host}.{epoch}.{seq}.{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def _token(text: str) -> str:

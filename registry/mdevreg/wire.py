@@ -183,7 +183,7 @@ def _check_parent(body: ParentBody, parent: Parent) -> None:
     if body.path != parent.path:
         raise DecodeError(f"path is {parent.path!r}, the body says {body.path!r}", path="$.body.parent.path")
     for what, names in (("types", [t.id for t in parent.types]), ("devices", [d.name for d in parent.devices])):
-        if len(set(names)) != len(names):
+        if len(names) > 1 and len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DecodeError(f"{twice!r} is listed twice", path=f"$.body.parent.{what}")
     for index, device in enumerate(parent.devices):

@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import DecodeError
-from mdevreg.objects import Profiles
-from mdevreg.state import Effect, Entry, HostFold, valid_time
+from mdevreg.objects import Effect, Profiles
+from mdevreg.state import Entry, HostFold, valid_time
 from mdevreg.timeline import supersede
 from mdevreg.wire import Decoded
 from mdevreg_server import quarantine
@@ -20,7 +20,7 @@ from mdevreg_server.hosts import Hosts, Known, state_columns
 from mdevreg_server.intervals import Pending, Shape
 from mdevreg_server.late import rebuild_host
 from mdevreg_server.messages import Message, micros
-from mdevreg_server.presence import conflicts, flag_conflict
+from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard
 from mdevreg_server.quarantine import Refusal
 from mdevreg_server.tables import HostState, Profile, RecordLog, table_of
 from mdevreg_server.upsert import insert_new, upsert
@@ -37,6 +37,7 @@ class Memory(msgspec.Struct):
     hosts: Hosts
     profiles: Profiles
     stored_profiles: set[str]
+    present: set[str] = msgspec.field(default_factory=set)  # hosts that were heard before
     position: int = 0
 
 
@@ -74,11 +75,17 @@ class Batch:
         quarantine.store(connection, self.refused, self.now_us)
         quarantine.mark_applied(connection, self._digests)
         self._settle_refused()
+        self._greet(connection)
         if self.touched:
             upsert(connection, HostState, [state_columns(fold) for fold in self.touched.values()])
 
     def _disputed(self, connection: sa.Connection, hosts: list[str]) -> dict[str, str]:
         return conflicts(connection, hosts)
+
+    def _greet(self, connection: sa.Connection) -> None:
+        """A host's first record is a sign of life, in the same transaction; later ones are written by the pulse."""
+        if new := {host: Heard(self.now_us) for host in self.touched if host not in self.memory.present}:
+            heard(connection, new)
 
     def _one(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
         record = decoded.record
@@ -222,6 +229,9 @@ class Replay(Batch):
 
     def _disputed(self, connection: sa.Connection, hosts: list[str]) -> dict[str, str]:  # noqa: ARG002  (logged: was undisputed then)
         return {}
+
+    def _greet(self, connection: sa.Connection) -> None:
+        """Nobody was heard by replaying."""
 
     def _one(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
         # What is in the log was applied. One that quarantine had settled before only looks like a duplicate.

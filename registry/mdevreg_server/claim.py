@@ -23,7 +23,7 @@ from mdevreg_server.engine import converted
 #: Key of pg_try_advisory_lock, whose locks are per database: "mdevreg".
 ADVISORY_KEY = 0x6D646576726567
 #: A process that was killed a moment ago may still be holding it.
-PATIENCE_S = 3.0
+PATIENCE_S = 2.0
 
 
 class Claim(Protocol):

@@ -15,8 +15,32 @@ from mdevreg.errors import AuthError, MdevregError, MissingExtraError, StateErro
 
 #: Code of what a database refuses to store: the statement's fault, not the disk's or the network's.
 REFUSED = "DATABASE"
-#: SQLSTATE classes of such faults which psycopg calls operational: program limits (an index row that is too long).
-_LIMITS = "54"
+#: SQLite's result codes (sqlite.org/rescode.html), by their beginning.
+_SQLITE = (
+    ("SQLITE_BUSY", "locked"),
+    ("SQLITE_LOCKED", "locked"),
+    ("SQLITE_FULL", "full"),
+    ("SQLITE_IOERR", "full"),
+    ("SQLITE_READONLY", "read_only"),
+    ("SQLITE_CANTOPEN", "read_only"),
+    ("SQLITE_PERM", "read_only"),
+    ("SQLITE_TOOBIG", "refused"),
+    ("SQLITE_CONSTRAINT", "refused"),
+)
+#: PostgreSQL's error codes (its manual, appendix A), by class or code.
+_POSTGRESQL = (
+    ("28", "auth"),
+    ("42501", "auth"),
+    ("42P01", "no_table"),
+    ("55P03", "locked"),
+    ("53100", "full"),
+    ("25006", "read_only"),
+    ("22", "refused"),
+    ("23", "refused"),
+    ("54", "refused"),
+)
+#: SQLite moves its log into the database after so many pages of 4 KiB: rarely, since pages are written again and again.
+CHECKPOINT_PAGES = 8_192
 #: How long a writer waits for another one's lock.
 BUSY_TIMEOUT_MS = 5_000
 
@@ -69,6 +93,7 @@ def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
         # FULL: in WAL mode NORMAL may lose the last commits at power loss, which were acked to the broker.
         for pragma in (
             "journal_mode=WAL",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
             "synchronous=FULL",
             f"busy_timeout={int(timeout_s * 1000)}",
             "foreign_keys=ON",
@@ -98,23 +123,36 @@ def _postgresql(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
 def _converted(error: BaseException, engine: sa.Engine, *, lost: bool) -> MdevregError:
     text = str(error).strip()
     where = engine.url.render_as_string(hide_password=True)
-    lower = text.lower()
-    if "authentication failed" in lower or "permission denied" in lower:
-        return AuthError(f"{where} refused the credentials: {text}")
-    if "no such table" in lower or "undefined" in type(error).__name__.lower():
-        return StateError(f"{where} has no registry in it ({text}); run: mdevreg-server db upgrade --database {where}")
-    if "locked" in lower:
-        return StateError(f"{where} is locked by another process for over {BUSY_TIMEOUT_MS} ms", code="DATABASE_LOCKED")
-    if "full" in lower or "no space" in lower or "disk i/o" in lower:
-        return StateError(
-            f"the disk of {where} is full or fails ({text}); free space, nothing is lost", code="DISK_FULL"
-        )
-    if "readonly" in lower or "unable to open" in lower:
-        return StateError(f"{where} can't be opened for writing ({text}); check the owner of file and folder")
-    limit = str(getattr(error, "sqlstate", None)).startswith(_LIMITS)
-    if lost or (isinstance(error, engine.dialect.loaded_dbapi.OperationalError) and not limit):
+    match _kind(error):
+        case "auth":
+            return AuthError(f"{where} refused the credentials: {text}")
+        case "no_table":
+            way_out = f"run: mdevreg-server db upgrade --database {where}"
+            return StateError(f"{where} has no registry in it ({text}); {way_out}")
+        case "locked":
+            return StateError(f"{where} is locked by another process: {text}", code="DATABASE_LOCKED")
+        case "full":
+            way_out = "free space, nothing is lost"
+            return StateError(f"the disk of {where} is full or fails ({text}); {way_out}", code="DISK_FULL")
+        case "read_only":
+            return StateError(f"{where} can't be opened for writing ({text}); check the owner of file and folder")
+        case "refused":
+            return StateError(f"{where} refused: {text}", code=REFUSED)
+    if lost or isinstance(error, engine.dialect.loaded_dbapi.OperationalError):
         return UnreachableError(f"{where} did not answer: {text}")
     return StateError(f"{where} refused: {text}", code=REFUSED)
+
+
+def _kind(error: BaseException) -> str | None:
+    """What went wrong, by the database's own code; ``None`` where it gave none that we know."""
+    name = getattr(error, "sqlite_errorname", None)
+    if name is not None:
+        no_table = "no such table" in str(error)  # SQLite says no more than SQLITE_ERROR
+        return "no_table" if no_table else next((kind for start, kind in _SQLITE if name.startswith(start)), None)
+    state = getattr(error, "sqlstate", None)
+    if state is None:  # libpq refused before a session began: there is only its text
+        return "auth" if "authentication failed" in str(error) else None
+    return next((kind for start, kind in _POSTGRESQL if state.startswith(start)), None)
 
 
 def rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ class Fleet:
     def __init__(self, client: Client, js: JetStreamContext, info: StreamInfo) -> None:
         self._client, self._js = client, js
         self.created, self.last_seq = life_of(info), info.state.last_seq
+        self._newest: dict[str, int] = {}  # position of each host as published
 
     @property
     def where(self) -> Where:
@@ -29,7 +30,11 @@ class Fleet:
         return Where(self.created, self.last_seq)
 
     async def publish(self, lot: Sequence[Publication]) -> None:
-        """Publish a lot and see that all of it was stored: sequence numbers are counted over its last ack."""
+        """Publish a lot and see that all of it was stored: sequence numbers are counted over its last ack.
+
+        A host whose newer state was published meanwhile (a receipt was asked for) is left out.
+        """
+        lot = [item for item in lot if item.position >= self._newest.get(item.host, 0)]
         if not lot:
             return
         for item in lot[:-1]:
@@ -39,6 +44,7 @@ class Fleet:
                 await self._acked(item)
         # A broker that restarts answers with its own numbers; the last ack is the truth.
         self.last_seq = self._seen
+        self._newest.update((item.host, item.position) for item in lot)
 
     async def _acked(self, item: Publication) -> int:
         ack = await self._js.publish(subjects.fleet_host(item.host), item.data, headers=_headers(item), timeout=5)

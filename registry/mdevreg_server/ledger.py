@@ -27,7 +27,7 @@ from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import shapes
-from mdevreg_server.messages import Message, moment_of, read
+from mdevreg_server.messages import Item, Message, moment_of, read, read_all
 from mdevreg_server.presence import conflicts
 from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition, table_of
 from mdevreg_server.tables import HostState as HostStateRow
@@ -102,9 +102,10 @@ class Ledger:
 
         Raises ``StateError`` or ``UnreachableError``; then nothing of the batch is in the database.
         """
-        return self._commit([(message, read(message)) for message in messages], where, now_us)
+        return self.apply_read(read_all(messages), where, now_us=now_us)
 
-    def _commit(self, items: Sequence[tuple[Message, Decoded | DecodeError]], where: Where, now_us: int) -> Applied:
+    def apply_read(self, items: Sequence[Item], where: Where, *, now_us: int) -> Applied:
+        """``apply`` for messages that were decoded elsewhere (``read_all``)."""
         before = self._memory.position
         batch = Batch(self._memory, now_us)
         try:
@@ -140,7 +141,7 @@ class Ledger:
             if isinstance(error, MdevregError) and error.code != REFUSED:
                 raise
             refused = DecodeError(repr(error)[:1_000], code="APPLY_FAILED")  # repr: printable, whatever is in it
-            return self._commit([(message, refused)], where, now_us)
+            return self.apply_read([(message, refused)], where, now_us=now_us)
 
     def published(self, where: Where) -> int:
         """The position up to which this life of the fleet stream holds every host; 0 if it is another life."""
@@ -219,6 +220,7 @@ class Ledger:
 
     def _applied(self, batch: Batch) -> Applied:
         self._memory.stored_profiles |= batch.profiles
+        self._memory.present |= batch.touched.keys()
         self._memory.hosts.trim()
         return Applied(
             publications=tuple(_publication(f, disputed=f.host in batch.disputed) for f in batch.touched.values()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -21,6 +21,15 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     stream_seq: int
     received_at_us: int
+
+
+#: A message, and what decoding made of it.
+Item = tuple[Message, wire.Decoded | DecodeError]
+
+
+def read_all(messages: Iterable[Message]) -> list[Item]:
+    """Decode messages; what can't be read comes with its error."""
+    return [(message, read(message)) for message in messages]
 
 
 def read(message: Message) -> wire.Decoded | DecodeError:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mdevreg.errors import MdevregError
 from mdevreg.facts import Candidates, Drivers, DriverSpread, History, Hosts, HostSummary, HostView, Moment, Pair
+from mdevreg.query.names import possible
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.wire import decode_facts, decode_parent
 from mdevreg_server import revision, tables
@@ -58,7 +59,7 @@ class SqlDoor:
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
         with self._reading(moment) as (connection, when):
-            evidence = find_host(connection, name, when)
+            evidence = find_host(connection, possible(name), when)
             facts = _documents(connection, HostFact, evidence.host, when, decode_facts)
             parents = _documents(connection, tables.Parent, evidence.host, when, decode_parent)
         found: HostFacts | None = facts[0] if facts else None
@@ -68,15 +69,15 @@ class SqlDoor:
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
         with self._reading(moment) as (connection, when):
-            source = source_of(connection, device, when)
-            target = find_host(connection, host, when)
+            source = source_of(connection, possible(device), when)
+            target = find_host(connection, possible(host), when)
             offers = offers_of(connection, target, when)
         return Pair(when.position, source, target, tuple(offers))
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         """A source, and every offer of its type in the fleet."""
         with self._reading(moment) as (connection, when):
-            source = source_of(connection, device, when)
+            source = source_of(connection, possible(device), when)
             kind = source.profile.type
             offers = offers_of_type(connection, kind, when) if kind is not None else []
         return Candidates(when.position, source, tuple(offers))
@@ -84,7 +85,7 @@ class SqlDoor:
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
         with self._reading(moment) as (connection, when):
-            host, changes = history_of(connection, name, when, limit)
+            host, changes = history_of(connection, possible(name), when, limit)
         return History(when.position, host, changes)
 
     def drivers(self, moment: Moment) -> Drivers:

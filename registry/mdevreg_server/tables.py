@@ -12,6 +12,8 @@ Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databas
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
@@ -77,6 +79,17 @@ class HostState(Base):
     digest: Mapped[str] = mapped_column(Text)
 
 
+#: Small rows that are found by their key: SQLite keeps them in the key's own tree, once instead of twice.
+_CLUSTERED = {"sqlite_with_rowid": False}
+
+
+def _checks() -> tuple[CheckConstraint, ...]:
+    return (
+        CheckConstraint("valid_from_us < valid_to_us", name="valid"),
+        CheckConstraint("system_from < system_to", name="system"),
+    )
+
+
 class _Interval:
     """Columns of every interval table. A row is added, and its periods closed; nothing else."""
 
@@ -88,11 +101,8 @@ class _Interval:
     system_to: Mapped[int] = mapped_column(Big, sort_order=94)
 
     @declared_attr.directive
-    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return (
-            CheckConstraint("valid_from_us < valid_to_us", name="valid"),
-            CheckConstraint("system_from < system_to", name="system"),
-        )
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
+        return (*_checks(), _CLUSTERED)
 
 
 class HostFact(_Interval, Base):
@@ -127,9 +137,9 @@ class Offer(_Interval, Base):
     profile: Mapped[str] = mapped_column(Text, sort_order=10)
 
     @declared_attr.directive
-    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
         # "Who offers this type, at these two times" must not scan the history of all others.
-        return (*super().__table_args__, Index(None, "type", "system_to", "valid_to_us"))
+        return (*_checks(), Index(None, "type", "system_to", "valid_to_us"), _CLUSTERED)
 
 
 class Device(_Interval, Base):
@@ -145,8 +155,8 @@ class Device(_Interval, Base):
     iommu_group: Mapped[int | None] = mapped_column(Big, sort_order=13)
 
     @declared_attr.directive
-    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return (*super().__table_args__, Index(None, "name"))
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
+        return (*_checks(), Index(None, "name"), _CLUSTERED)
 
 
 class DriverBuild(_Interval, Base):

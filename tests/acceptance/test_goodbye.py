@@ -11,7 +11,7 @@ import pytest
 from mdevreg.facts import NOW
 from mdevreg_server.engine import open_engine
 from mdevreg_server.sql_door import SqlDoor
-from support.scene import OpenScene, Scene
+from support.scene import Scene
 
 pytestmark = pytest.mark.acceptance
 
@@ -32,9 +32,8 @@ def test_an_agent_says_goodbye_and_the_registry_keeps_it(scene: Scene) -> None:
         assert door.host(machine.id, NOW).parents, "it left, its facts are not gone"
 
 
-def test_how_long_an_event_takes_to_be_an_answer(open_scene: OpenScene, database_url: str) -> None:
+def test_how_long_an_event_takes_to_be_an_answer(scene: Scene) -> None:
     """From the change and the poke (SIGHUP, which goes the way of a uevent) to the SQL door's answer. Only printed."""
-    scene = open_scene(database_url)
     scene.start_registry()
     scene.add(1, "--rescan-s", "60", "--debounce-s", "0.1")
     scene.settle()

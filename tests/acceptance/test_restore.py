@@ -23,9 +23,8 @@ from support.scene import OpenScene, Scene
 pytestmark = pytest.mark.acceptance
 
 
-def test_what_the_copy_lacks_is_read_from_the_stream_again(open_scene: OpenScene, database_url: str) -> None:
+def test_what_the_copy_lacks_is_read_from_the_stream_again(scene: Scene) -> None:
     """The broker still has the records: after the restore the history is whole, as if nothing had happened."""
-    scene = open_scene(database_url)
     _restored(scene, wiped=False)
     assert_exactly_once(scene)
     assert_gapless(scene.written())
@@ -33,9 +32,9 @@ def test_what_the_copy_lacks_is_read_from_the_stream_again(open_scene: OpenScene
     assert_rebuild_changes_nothing(scene)
 
 
-def test_what_nobody_has_any_more_is_a_hole_that_shows(open_scene: OpenScene, database_url: str) -> None:
+def test_what_nobody_has_any_more_is_a_hole_that_shows(open_scene: OpenScene, postgresql_database_url: str) -> None:
     """Broker wiped as well: snapshots make the state right; the hole is declared in the log, and never closed."""
-    scene = open_scene(database_url)
+    scene = open_scene(postgresql_database_url)
     lost = _restored(scene, wiped=True)
     missing = scene.written() - set(scene.logged())
     assert missing, "some records were in the lost database only"

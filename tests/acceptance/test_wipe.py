@@ -15,14 +15,13 @@ from support.histories import (
     declared_skipped,
 )
 from support.nats_server import wipe
-from support.scene import OpenScene, Scene
+from support.scene import Scene
 
 pytestmark = pytest.mark.acceptance
 
 
-def test_a_store_wiped_in_mid_flight_heals_by_itself(open_scene: OpenScene, database_url: str) -> None:
+def test_a_store_wiped_in_mid_flight_heals_by_itself(scene: Scene) -> None:
     """Streams, consumer and fleet are gone, twice: outboxes, digests and SQL bring back all that was in them."""
-    scene = open_scene(database_url)
     scene.start_registry()
     scene.add(3)
     scene.wait(lambda: len(scene.states()) == 3, "every host is known")

@@ -43,7 +43,7 @@ def test_a_record_published_twice_is_stored_once(nats_server: Broker) -> None:
             await link.up()
             peer.deaf = True
             for _ in range(2):
-                await link.publish(subjects.record("h1"), b"{}", subjects.message_id("h1", "e1", 1))
+                await link.publish(subjects.record("h1"), b"{}", subjects.message_id("h1", "e1", 1, b"{}"))
             stream = await peer._client.jetstream().stream_info(subjects.RECORDS_STREAM)
             assert stream.state.messages == 1
 

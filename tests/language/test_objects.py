@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mdevreg import subjects
 from mdevreg.errors import UsageError
-from mdevreg.objects import KINDS, Profiles, host_objects, parent_objects
+from mdevreg.objects import KINDS, Profiles, host_objects, parent_effects, parent_objects
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.records import Device, DriverBuild, HostFacts, MdevType, Parent
 from support.strategies import UUID_1, parents, profiles, tokens
@@ -52,7 +52,31 @@ def test_capacity_touches_the_parents_row_alone(parent: Parent, data: st.DataObj
     before = parent_objects(parent, 7, interned)
     after = parent_objects(msgspec.structs.replace(parent, types=tuple(types)), 7, interned)
     changed = {key[0] for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    assert changed <= {"parent"}
+    was = [kind.available_instances for kind in parent.types]
+    assert changed == ({"parent"} if free != was else set())
+
+
+@given(parents(path="/devices/p"), parents(path="/devices/p"), st.data())
+def test_the_short_road_ends_where_the_long_one_does(one: Parent, other: Parent, data: st.DataObject) -> None:
+    """Effects and objects of an everyday change are those of a comparison of everything, or it says it can't tell."""
+    after = data.draw(
+        st.one_of(
+            st.just(other),
+            st.just(msgspec.structs.replace(one, devices=other.devices)),
+            st.just(msgspec.structs.replace(one, devices=one.devices[1:])),
+        )
+    )
+    interned = Profiles()
+    before, wanted = parent_objects(one, 7, interned), parent_objects(after, 8, interned)
+    made = dict(before)
+    effects = parent_effects(one, after, made, 8, interned)
+    if effects is None:
+        assert made == before
+        return
+    assert made == wanted
+    assert len({key for key, _ in effects}) == len(effects)
+    differing = {key: wanted.get(key) for key in before.keys() | wanted.keys() if before.get(key) != wanted.get(key)}
+    assert dict(effects) == differing
 
 
 @given(profiles, profiles)

@@ -176,6 +176,23 @@ def test_a_quarantined_number_counts_as_received() -> None:
     assert fold.settled == 3
 
 
+def test_an_epoch_may_begin_in_quarantine() -> None:
+    """Its first record can't be applied; the second is the next, whatever the old epoch had reached."""
+    ingest = Ingest().receive_all(Publisher().snapshot(_look("/devices/a")))
+    later = Publisher(epoch="epoch-2").snapshot(_look("/devices/a"))
+    ingest.fold.settle("epoch-2", 1)
+    assert ingest.receive_all(later[1:2]).arrivals[-1] == "next"
+    assert (ingest.fold.settled, ingest.fold.arrival("epoch-1", 9)) == (2, "retired")
+
+
+def test_a_late_record_was_true_before_what_came_after_it_was_received() -> None:
+    """A clock that is ahead: the host's first record arrives last, but the second was received long before."""
+    first, second = Publisher().snapshot(_look())
+    ingest = Ingest(delay_s=-100).receive_all([second, first])
+    facts = ingest.as_known(2)
+    assert [at for at, _ in facts["host",]] == [ingest.log[0].received_at]
+
+
 def test_a_host_of_which_nothing_is_known_has_the_empty_digest() -> None:
     """So that an agent sees at once that the registry lost everything."""
     assert HostFold("host-1").digest == EMPTY_DIGEST

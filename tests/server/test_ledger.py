@@ -12,7 +12,7 @@ from mdevreg.errors import NotFoundError, StateError
 from mdevreg.facts import NOW, Moment
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import RecordLog
-from support.hosts import look, mtty, uuid_of
+from support.hosts import look, mtty, random_text, uuid_of
 from support.publisher import EPOCH_START, Publisher
 from support.registry import Desk, accept_hostname, logged, projections, refuse_hostname, refused, rows
 
@@ -129,13 +129,13 @@ def test_one_by_one_only_the_record_that_fails_is_refused(desk: Desk) -> None:
 
 def test_a_name_too_long_for_an_index_does_not_stop_the_line(desk: Desk) -> None:
     """PostgreSQL's index rows are bounded; what it will not store is refused for good, not waited for."""
-    long = "".join(f"{number:x}" for number in range(987_654, 988_400))[:3_700]
-    records = _three(hostname=long)
-    try:
-        desk.take(*records)
-    except StateError as error:
-        assert (error.code, desk.engine.dialect.name) == ("DATABASE", "postgresql")
-        assert desk.take_singly(*records).quarantined == 1
+    records = _three(hostname=random_text(4_000))
+    if desk.engine.dialect.name == "postgresql":
+        with pytest.raises(StateError, match="index row size") as caught:
+            desk.take(*records)
+        assert caught.value.code == "DATABASE"
+    applied = desk.take_singly(*records)
+    assert applied.quarantined == (1 if desk.engine.dialect.name == "postgresql" else 0)
     assert [position for position, _, _ in logged(desk.engine)] == list(range(1, desk.ledger.position + 1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import uuid
 from collections.abc import Sequence
@@ -15,6 +16,11 @@ ROOT = "/devices/virtual"
 def uuid_of(number: int) -> str:
     """The uuid of the n-th mdev."""
     return str(uuid.UUID(int=0x83B8F4F2_509F_482F_8C1E_E6BFE0FA0000 + number))
+
+
+def random_text(chars: int, seed: int = 1) -> str:
+    """Text that no compression makes shorter."""
+    return base64.b64encode(random.Random(seed).randbytes(chars)).decode()[:chars]
 
 
 def mtty(
@@ -78,6 +84,6 @@ def crooked(records: Sequence[bytes], chance: random.Random) -> list[list[bytes]
     batches: list[list[bytes]] = [[]]
     for record in sent:
         batches[-1].append(record)
-        if chance.random() < 0.4:  # noqa: PLR2004
+        if chance.random() < 0.4:
             batches.append([])
     return [batch for batch in batches if batch]

@@ -57,7 +57,9 @@ class Machine:
         self.root = HostRoot(folder / f"{self.id}-root", machine_id=self._machine_id, hostname=self.name)
         self.root.mtty()
         self._mdevs: list[str] = []
-        self._prepare()
+        self.state_dir.mkdir()
+        host_id_of(self.state_dir, machine_id=self._machine_id, new_id=lambda: self.id)
+        self._make_outbox()
         self.agent: Program | None = None
 
     def start(self) -> Program:
@@ -74,6 +76,12 @@ class Machine:
         """``kill -9`` the agent."""
         assert self.agent is not None
         assert self.agent.kill() == -signal.SIGKILL, self.agent.output
+
+    def lose_outbox(self) -> None:
+        """Replace the outbox by an empty one, and forget what was written: an epoch begins. The agent must not run."""
+        for file in self.state_dir.glob(f"{OUTBOX_FILE}*"):
+            file.unlink()
+        self._make_outbox()
 
     def change(self, chance: random.Random) -> None:
         """Something happens on the host, at random."""
@@ -122,9 +130,7 @@ class Machine:
         shutil.copytree(self.root.root, folder / "root", symlinks=True)
         return folder / "state", HostRoot(folder / "root", machine_id=self._machine_id, hostname=self.name)
 
-    def _prepare(self) -> None:
-        self.state_dir.mkdir()
-        host_id_of(self.state_dir, machine_id=self._machine_id, new_id=lambda: self.id)
+    def _make_outbox(self) -> None:
         outbox, _ = open_outbox(self.state_dir, host=self.id, new_epoch=new_epoch)
         outbox.close()
         with self._outbox() as database:

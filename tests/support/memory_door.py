@@ -98,9 +98,7 @@ class MemoryDoor:
         try:
             host, _ = self._find(name, moment)
         except NotFoundError:
-            side = self._source(name, moment)
-            host, _ = self._find(side.evidence.host, moment)
-            changes = [change for change in _changes(host.id, _states(host, moment)) if change.name == name]
+            host, changes = self._life_of(name, moment)
         else:
             changes = _changes(host.id, _states(host, moment))
         return History(self.position, host.id, tuple(changes[-limit:]))
@@ -141,6 +139,16 @@ class MemoryDoor:
             raise NotFoundError("host", name, nearest(name, names))
         return found[0]
 
+    def _life_of(self, device: str, moment: Moment) -> tuple[MemoryHost, list[Change]]:
+        """A device's changes on the last host that had it, whether it still lives or not."""
+        only, _, name = device.rpartition("/")
+        hosts = [self._find(only, moment)[0]] if only else self._hosts
+        told = [(host, _changes(host.id, _states(host, moment))) for host in hosts]
+        lived = [(host, [c for c in changes if (c.object, c.name) == ("device", name)]) for host, changes in told]
+        if not any(changes for _, changes in lived):
+            raise NotFoundError("host or device", device)
+        return next(pair for pair in reversed(lived) if pair[1])
+
     def _source(self, device: str, moment: Moment) -> Side:
         if "/" in device:
             name, _, rest = device.partition("/")
@@ -150,12 +158,14 @@ class MemoryDoor:
             if rest not in named:
                 raise NotFoundError(f"device or type on {_hostname(host, state)}", rest, nearest(rest, named))
             return named[rest]
-        everywhere = {
-            side.device or "": side for host, state in self._known(moment) for side in _devices(host, state, moment)
-        }
-        if device not in everywhere:
-            raise NotFoundError("device", device, nearest(device, everywhere))
-        return everywhere[device]
+        sides = [side for host, state in self._known(moment) for side in _devices(host, state, moment)]
+        named_so = [side for side in sides if side.device == device]
+        if len(named_so) > 1:
+            hosts = ", ".join(side.evidence.host for side in named_so)
+            raise UsageError(f"{device!r} is on several hosts: {hosts}")
+        if not named_so:
+            raise NotFoundError("device", device, nearest(device, (side.device or "" for side in sides)))
+        return named_so[0]
 
 
 def _states(host: MemoryHost, moment: Moment) -> list[State]:
@@ -179,8 +189,8 @@ def _evidence(host: MemoryHost, state: State, moment: Moment) -> Evidence:
         site=state.facts.site if state.facts else None,
         changed_at=state.since,
         last_seen=None if past else host.last_seen,
-        leaving=host.leaving,
-        in_sync=host.in_sync,
+        leaving=host.leaving and not past,
+        in_sync=host.in_sync or past,
         conflict=host.conflict,
         historical=past,
     )

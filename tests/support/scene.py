@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from mdevreg_server import schema
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
 from mdevreg_server.tables import HostPresence, HostState, Quarantine, RecordLog
@@ -37,8 +38,9 @@ class Scene:
         self.home.mkdir()
         self.machines: list[Machine] = []
         self.registry: Program | None = None
-        done = self.server("db", "upgrade")
-        assert done == 0
+        engine = open_engine(database, writer=True)
+        schema.upgrade(engine)
+        engine.dispose()
 
     def add(self, count: int, *options: str) -> Sequence[Machine]:
         """More hosts, their agents running."""
@@ -52,9 +54,9 @@ class Scene:
             machine.start()
         return added
 
-    def start_registry(self) -> Program:
-        """Run ``mdevreg-server serve``."""
-        where = ["--database", self.database, "--nats", self.broker.url]
+    def start_registry(self, nats: str | None = None) -> Program:
+        """Run ``mdevreg-server serve``; ``nats``: by another way than straight to the broker."""
+        where = ["--database", self.database, "--nats", nats or self.broker.url]
         self.registry = Program(["mdevreg-server", "serve", *where], home=self.home)
         return self.registry
 

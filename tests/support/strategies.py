@@ -19,6 +19,7 @@ lines = st.text(_CHARS, max_size=12)
 texts = st.text(_CHARS | st.sampled_from("\t\n"), max_size=12)
 tokens = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 counts = st.integers(0, 2**53 - 1)
+digests = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
 #: Stream versions as drivers might state them, the unreadable ones included.
 versions = st.sampled_from(["0", "1", "2", "3", "0x2", " 2 ", "1.0", "1.1", "1.1.0", "2.0", "r7", "", "-1"])
 

@@ -18,6 +18,7 @@ from nats.errors import AuthorizationError, ConnectionClosedError, NoRespondersE
 from mdevreg import subjects
 from mdevreg.errors import AuthError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Pair
+from mdevreg.query.names import possible
 
 T = TypeVar("T")
 
@@ -116,6 +117,8 @@ class NatsDoor:
         self.close()
 
     def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: str | int) -> T:
+        for name in fields.values():
+            possible(str(name))
         request = msgspec.json.encode({**fields, "as_of": moment.as_of, "known_at": moment.known_at})
         try:
             reply = self._run(self._client.request(subjects.query(endpoint), request, timeout=self._timeout_s))

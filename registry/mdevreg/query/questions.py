@@ -13,6 +13,8 @@ from mdevreg.facts import NOW, Candidates, Evidence, Moment, Pair, Side
 from mdevreg.query.door import Door
 from mdevreg.verdict import Outcome, Verdict
 
+#: No answer is relied on for longer than a century; a timedelta has bounds.
+_LONGEST_S = 100 * 365 * 86_400.0
 _RANK = {Outcome.COMPATIBLE: 0, Outcome.UNKNOWN: 1, Outcome.INCOMPATIBLE: 2}
 
 
@@ -80,7 +82,7 @@ class _Asking(msgspec.Struct, frozen=True):
             answered_at=self.now,
             as_of=self.moment.as_of,
             facts_age_s=max(0.0, (self.now - oldest).total_seconds()) if oldest else None,
-            reliable_until=oldest + timedelta(seconds=self.rules.stale_after_s) if oldest else None,
+            reliable_until=oldest + timedelta(seconds=min(self.rules.stale_after_s, _LONGEST_S)) if oldest else None,
         )
 
 

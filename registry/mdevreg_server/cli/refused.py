@@ -150,6 +150,9 @@ def conflict_list(database: str | None) -> None:
 def conflict_clear(database: str | None, host: str) -> None:
     """Say that only one agent is left: its records are applied again from now on.
 
+    If the registry followed the other one meanwhile, it is disputed again at its next record: stop it, remove
+    outbox.sqlite3* from its state folder, clear, and start it. It then begins anew with a complete snapshot.
+
     \b
     Examples:
       mdevreg-server conflict clear 3f0c1c1e-0000-4000-8000-000000000001

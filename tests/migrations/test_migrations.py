@@ -1,0 +1,214 @@
+"""Migrations: from nothing, from each revision with data in it, and back; the same tables as the program's, always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from mdevreg.errors import UnreachableError, WrongRevisionError
+from mdevreg_server import revision, schema
+from mdevreg_server.engine import open_engine
+from mdevreg_server.ledger import Ledger
+from mdevreg_server.serve import ServeConfig
+from mdevreg_server.tables import NAMING, Base, table_of
+from mdevreg_server.tables import RecordLog as Log
+from support.door_fleet import records_of
+from support.processes import RunCli
+from support.registry import Desk, projections, rows
+from support.serving import Serving
+
+#: Every revision, oldest first: a new one is tested without a word here.
+REVISIONS = [script.revision for script in ScriptDirectory(str(schema.migrations_folder())).walk_revisions()][::-1]
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[sa.Engine]:
+    """The writer's engine of a database with nothing in it."""
+    engine = open_engine(database_url, writer=True)
+    yield engine
+    engine.dispose()
+
+
+def _downgrade(engine: sa.Engine, target: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_folder()))
+    config.attributes["engine"] = engine
+    command.downgrade(config, target)
+
+
+def _differences(engine: sa.Engine) -> list[Any]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def _constraints(engine: sa.Engine) -> dict[str, Any]:
+    """What Alembic does not compare: checks, and the names of all constraints."""
+    inspector = sa.inspect(engine)
+    found: dict[str, Any] = {}
+    for table in sorted(set(inspector.get_table_names()) - {"alembic_version"}):
+        checks = {check["name"]: check["sqltext"] for check in inspector.get_check_constraints(table)}
+        unique = {each["name"] for each in inspector.get_unique_constraints(table)}
+        key = inspector.get_pk_constraint(table)
+        indexes = {index["name"] for index in inspector.get_indexes(table)}
+        found[table] = (checks, unique, key["name"], key["constrained_columns"], indexes)
+    return found
+
+
+def test_there_is_one_head_and_it_is_the_programs() -> None:
+    """Two heads are two people's work that nobody has joined."""
+    assert ScriptDirectory(str(schema.migrations_folder())).get_heads() == [schema.head()]
+    assert REVISIONS[-1] == schema.head() == revision.EXPECTED
+
+
+def test_the_migrations_of_a_checkout_are_those_beside_the_program() -> None:
+    """An editable install must not run a stale copy."""
+    root = Path(__file__).resolve().parents[2]
+    assert schema.migrations_folder() == root / "migrations"
+
+
+def test_each_revision_says_why_when_and_what_it_locks() -> None:
+    """An operator reads this before the night shift."""
+    for script in ScriptDirectory(str(schema.migrations_folder())).walk_revisions():
+        for word in ("Why:", "Release:", "Phase:", "Locks:"):
+            assert word in script.longdoc, script.revision
+
+
+def test_a_fresh_database_has_exactly_the_tables_of_the_program(empty: sa.Engine) -> None:
+    """Columns, types, keys, indexes, checks, and the name of each."""
+    assert schema.upgrade(empty) == schema.head()
+    assert _differences(empty) == []
+    migrated = _constraints(empty)
+    _downgrade(empty, "base")
+    with empty.begin() as connection:
+        Base.metadata.create_all(connection)
+    assert _constraints(empty) == migrated
+    assert migrated.keys() == {table.name for table in Base.metadata.tables.values()}
+
+
+def test_names_obey_the_convention(empty: sa.Engine) -> None:
+    """A constraint without a name can't be dropped by a later migration."""
+    schema.upgrade(empty)
+    for table, (checks, unique, key, _, indexes) in _constraints(empty).items():
+        assert key == NAMING["pk"] % {"table_name": table}
+        for prefix, names in (("ck", checks), ("uq", unique), ("ix", indexes)):
+            plain = {name for name in names if name not in unique or prefix == "uq"}  # PostgreSQL lists both
+            assert all(name.startswith(f"{prefix}_{table}_") for name in plain), (table, names)
+
+
+@pytest.mark.parametrize("step", REVISIONS)
+def test_a_database_at_any_revision_keeps_its_history_on_the_way_to_head(empty: sa.Engine, step: str) -> None:
+    """Filled with a fleet's log at that revision; migrated; rebuilt: what the program makes of it is the same."""
+    schema.upgrade(empty, step)
+    _fill_log(empty)
+    log = _log(empty)
+    schema.upgrade(empty)
+    assert _log(empty) == log
+    assert _differences(empty) == []
+    assert Ledger(empty).rebuild() == len(log)
+    kept = projections(empty)
+    _downgrade(empty, "base")
+    schema.upgrade(empty)
+    Desk(empty).take(*records_of())
+    assert kept == projections(empty)
+
+
+def _fill_log(engine: sa.Engine) -> None:
+    """The truth as any revision has it; columns that it lacks are left out."""
+    there = {column["name"] for column in sa.inspect(engine).get_columns("record_log")}
+    made = _made_elsewhere()
+    with engine.begin() as connection:
+        table = sa.Table("record_log", sa.MetaData(), autoload_with=connection)
+        connection.execute(sa.insert(table), [{name: row[name] for name in row if name in there} for row in made])
+
+
+def _made_elsewhere() -> list[dict[str, Any]]:
+    """Log rows as the program writes them, of a database in memory."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+    try:
+        with engine.begin() as connection:
+            Base.metadata.create_all(connection)
+        Desk(engine).take(*records_of())
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(sa.select(table_of(Log))).mappings()]
+    finally:
+        engine.dispose()
+
+
+def _log(engine: sa.Engine) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(sa.text("SELECT position, host, epoch, seq, body FROM record_log ORDER BY 1")))
+
+
+@pytest.mark.parametrize("step", REVISIONS)
+def test_each_step_down_and_up_again_ends_at_the_same_tables(empty: sa.Engine, step: str) -> None:
+    """A step that can't be taken back says so in its script; none does yet."""
+    schema.upgrade(empty, step)
+    before = _constraints(empty)
+    _downgrade(empty, "-1")
+    schema.upgrade(empty, step)
+    assert _constraints(empty) == before
+
+
+def test_upgrading_again_changes_nothing(empty: sa.Engine) -> None:
+    """It is run at every installation."""
+    schema.upgrade(empty)
+    Desk(empty).take(*records_of())
+    before = (projections(empty), rows(empty, Log))
+    assert schema.upgrade(empty) == schema.head()
+    assert (projections(empty), rows(empty, Log)) == before
+
+
+def test_a_step_that_fails_is_rolled_back_whole(empty: sa.Engine) -> None:
+    """Half a schema would need a surgeon: here a table is in the way of the last one that is made."""
+    with empty.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE stream_position (something integer)")
+    with pytest.raises(Exception, match="stream_position"):
+        schema.upgrade(empty)
+    assert set(sa.inspect(empty).get_table_names()) - {"alembic_version"} == {"stream_position"}
+    assert revision.current(empty) is None
+
+
+@pytest.mark.parametrize("found", [None, "0000"])
+def test_the_wrong_revision_is_refused_with_the_command_to_run(
+    empty: sa.Engine, found: str | None, run_cli: RunCli, database_url: str
+) -> None:
+    """A registry does not guess: neither an empty database nor one of another program is written to."""
+    if found is not None:
+        schema.upgrade(empty)
+        with empty.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{found}'")
+    with pytest.raises(WrongRevisionError, match="run: mdevreg-server db upgrade") as caught:
+        revision.check(empty)
+    assert (caught.value.found, caught.value.expected) == (found, schema.head())
+    serving = Serving(ServeConfig(database=database_url, nats="nats://127.0.0.1:9"))
+    serving.start()
+    assert isinstance(serving.wait(), WrongRevisionError)
+    done = run_cli(["mdevreg-server", "db", "check", "--database", database_url])
+    assert (done.returncode, "db upgrade" in done.stderr) == (2, True)
+
+
+def test_the_command_upgrades_and_checks(database_url: str, run_cli: RunCli) -> None:
+    """Said: where, from what, to what."""
+    done = run_cli(["mdevreg-server", "db", "upgrade", "--database", database_url])
+    assert (done.returncode, done.stdout.rstrip().endswith(f"empty → {schema.head()}")) == (0, True)
+    assert "***" in done.stdout or database_url.startswith("sqlite")
+    check = run_cli(["mdevreg-server", "db", "check", "--database", database_url])
+    assert (check.returncode, check.stdout.rstrip().endswith("whole")) == (0, True)
+
+
+def test_a_database_that_does_not_answer_is_unreachable() -> None:
+    """Exit code 5."""
+    engine = open_engine("postgresql+psycopg://x@127.0.0.1:9/x", writer=True, timeout_s=1.0)
+    with pytest.raises(UnreachableError):
+        schema.upgrade(engine)
+    engine.dispose()

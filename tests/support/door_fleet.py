@@ -1,0 +1,107 @@
+"""One fleet, told twice: as records for a real registry, and as states in memory, for the suite of all doors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+
+from mdevreg import wire
+from mdevreg.records import HostBody, HostFacts, Parent, ParentBody, TombstoneBody
+from mdevreg_server.messages import micros
+from mdevreg_server.presence import Heard, flag_conflict, heard
+from support.hosts import look, mtty
+from support.memory_door import MemoryDoor, MemoryHost, State
+from support.publisher import EPOCH_START, Look, Publisher
+from support.registry import Desk
+
+#: When the questions are asked: long after everything was observed and received.
+ASKED = EPOCH_START + timedelta(hours=3)
+
+
+class FleetHost(msgspec.Struct, frozen=True):
+    """A host's life, look by look, and how it stands when it is asked about."""
+
+    id: str
+    looks: tuple[Look, ...]
+    seen_s: float = 3.0
+    leaving: bool = False
+    disputed: bool = False
+
+
+ALPHA = (
+    look(mtty(devices=[1]), hostname="alpha"),
+    look(mtty(devices=[1, 2], free=2), hostname="alpha"),
+    look(mtty(devices=[1]), hostname="alpha"),
+)
+BETA = (
+    look(mtty(version="3", minimum="2", free=5), hostname="beta"),
+    look(mtty(version="4", minimum="3", free=5), hostname="beta"),
+    look(mtty(version="3", minimum="2", free=5), mtty("mtty2", version="2", free=9), hostname="beta"),
+)
+FLEET = (
+    FleetHost("host-a", ALPHA),
+    FleetHost("host-b", BETA),
+    FleetHost("host-c", (look(mtty(version="2", minimum=None, free=0), hostname="gamma"),)),
+    FleetHost("host-d", (look(mtty(devices=[9]), hostname="twin"),), seen_s=900.0),
+    FleetHost("host-e", (look(mtty(devices=[9]), hostname="twin"),), leaving=True),
+    FleetHost("host-f", (look(mtty(), hostname="zeta"),), disputed=True),
+    FleetHost("host-g", (look(mtty(kind="mtty-2"), hostname="eta"),)),
+)
+
+
+def records_of(fleet: Iterable[FleetHost] = FLEET) -> list[bytes]:
+    """The records in log order: each host tells its life in one go."""
+    records = []
+    for host in fleet:
+        publisher = Publisher(host.id)
+        records += publisher.snapshot(host.looks[0])
+        for later in host.looks[1:]:
+            records += publisher.changes(later)
+    return records
+
+
+def fill(engine: sa.Engine) -> None:
+    """Put the fleet into a database, as a registry would."""
+    Desk(engine).take(*records_of())
+    signs = {host.id: Heard(micros(_seen(host)), host.leaving) for host in FLEET}
+    with engine.begin() as connection:
+        for host in FLEET:
+            if host.disputed:
+                flag_conflict(connection, host.id, "two agents", micros(ASKED))
+        heard(connection, signs)
+
+
+def memory_door() -> MemoryDoor:
+    """The same fleet in memory: a state after each record."""
+    told: dict[str, list[State]] = {}
+    for position, data in enumerate(records_of(), 1):
+        decoded = wire.decode(data)
+        states = told.setdefault(decoded.record.host, [])
+        before = states[-1] if states else State(EPOCH_START, 0, None)
+        states.append(_after(before, decoded, position))
+    hosts = [
+        MemoryHost(host.id, tuple(told[host.id]), _seen(host), leaving=host.leaving, conflict=host.disputed)
+        for host in FLEET
+    ]
+    return MemoryDoor(hosts)
+
+
+def _after(before: State, decoded: wire.Decoded, position: int) -> State:
+    facts: HostFacts | None = before.facts
+    parents: dict[str, Parent] = {parent.path: parent for parent in before.parents}
+    match decoded.record.body:
+        case HostBody():
+            facts = decoded.facts
+        case ParentBody(path=path) if decoded.parent is not None:
+            parents[path] = decoded.parent
+        case TombstoneBody(path=path):
+            parents.pop(path, None)
+    ordered = tuple(parents[path] for path in sorted(parents))
+    return State(decoded.record.observed_at, position, facts, ordered)
+
+
+def _seen(host: FleetHost) -> datetime:
+    return ASKED - timedelta(seconds=host.seen_s)
