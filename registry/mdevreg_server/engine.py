@@ -26,6 +26,8 @@ _SQLITE = (
     ("SQLITE_PERM", "read_only"),
     ("SQLITE_TOOBIG", "refused"),
     ("SQLITE_CONSTRAINT", "refused"),
+    ("SQLITE_CORRUPT", "damaged"),
+    ("SQLITE_NOTADB", "damaged"),
 )
 #: PostgreSQL's error codes (its manual, appendix A), by class or code.
 _POSTGRESQL = (
@@ -38,7 +40,17 @@ _POSTGRESQL = (
     ("22", "refused"),
     ("23", "refused"),
     ("54", "refused"),
+    ("XX", "damaged"),
 )
+#: What the kinds of faults are to us: code and sentence.
+_STATES = {
+    "no_table": ("STATE", "{where} has no registry in it ({text}); run: mdevreg-server db upgrade --database {where}"),
+    "locked": ("DATABASE_LOCKED", "{where} is locked by another process: {text}"),
+    "full": ("DISK_FULL", "the disk of {where} is full or fails ({text}); free space, nothing is lost"),
+    "read_only": ("STATE", "{where} can't be opened for writing ({text}); check the owner of file and folder"),
+    "damaged": ("DATABASE_DAMAGED", "{where} is damaged or no database ({text}); restore a copy"),
+    "refused": (REFUSED, "{where} refused: {text}"),
+}
 #: SQLite moves its log into the database after so many pages of 4 KiB: rarely, since pages are written again and again.
 CHECKPOINT_PAGES = 8_192
 #: How long a writer waits for another one's lock.
@@ -121,23 +133,13 @@ def _postgresql(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
 
 
 def _converted(error: BaseException, engine: sa.Engine, *, lost: bool) -> MdevregError:
-    text = str(error).strip()
-    where = engine.url.render_as_string(hide_password=True)
-    match _kind(error):
-        case "auth":
-            return AuthError(f"{where} refused the credentials: {text}")
-        case "no_table":
-            way_out = f"run: mdevreg-server db upgrade --database {where}"
-            return StateError(f"{where} has no registry in it ({text}); {way_out}")
-        case "locked":
-            return StateError(f"{where} is locked by another process: {text}", code="DATABASE_LOCKED")
-        case "full":
-            way_out = "free space, nothing is lost"
-            return StateError(f"the disk of {where} is full or fails ({text}); {way_out}", code="DISK_FULL")
-        case "read_only":
-            return StateError(f"{where} can't be opened for writing ({text}); check the owner of file and folder")
-        case "refused":
-            return StateError(f"{where} refused: {text}", code=REFUSED)
+    text, where = str(error).strip(), engine.url.render_as_string(hide_password=True)
+    kind = _kind(error)
+    if kind == "auth":
+        return AuthError(f"{where} refused the credentials: {text}")
+    if kind in _STATES:
+        code, sentence = _STATES[kind]
+        return StateError(sentence.format(where=where, text=text), code=code)
     if lost or isinstance(error, engine.dialect.loaded_dbapi.OperationalError):
         return UnreachableError(f"{where} did not answer: {text}")
     return StateError(f"{where} refused: {text}", code=REFUSED)

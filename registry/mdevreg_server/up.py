@@ -22,11 +22,13 @@ from mdevreg_server import schema
 from mdevreg_server.broker import Broker
 from mdevreg_server.children import Child
 from mdevreg_server.engine import open_engine
+from mdevreg_server.folders import state_folder
 from mdevreg_server.lines import Lines
 from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 from mdevreg_server.sql_door import SqlDoor
 
 Say = Callable[[str], None]
+TRY_EVERY_S = 20.0
 
 
 class UpConfig(msgspec.Struct, frozen=True):
@@ -124,12 +126,18 @@ async def _started(config: UpConfig, database: str, url: str, children: list[Chi
         fleet = ["simulate", "--hosts", str(config.demo_hosts), "--scenario", "demo", "--seed", str(config.seed)]
         children.append(await Child.start("fleet", [*agent, *fleet, "--quiet", "--nats", url], say))
     await asyncio.sleep(3.0 if config.demo_hosts else 1.5)
-    say(await asyncio.to_thread(_try, database, url))
+    while True:
+        say(await asyncio.to_thread(_try, config, database, url))
+        if config.demo_hosts is None:
+            return
+        await asyncio.sleep(TRY_EVERY_S)  # a living fleet's lines push it off the screen
 
 
-def _try(database: str, url: str) -> str:
+def _try(config: UpConfig, database: str, url: str) -> str:
     """Three commands that answer something now."""
     command = f"{sys.argv[0].removesuffix('-server')}"
+    if config.state != state_folder().absolute():  # where they would look for the URL by themselves
+        command += f" --url {url}"
     with SqlDoor(open_engine(database, writer=False)) as door:
         hosts = door.hosts(NOW).hosts
         full = next((host for host in reversed(hosts) if host.devices), hosts[0] if hosts else None)
@@ -139,8 +147,7 @@ def _try(database: str, url: str) -> str:
         if parent.types and full:
             third = f"{command} targets {full.evidence.hostname}/{parent.name}/{parent.types[0].id}"
     name = full.evidence.hostname if full else "HOST"
-    url_hint = "" if url.endswith(":4222") else f"   (they find {url} by its state folder)"
-    return f"try:{url_hint}\n  {command} hosts\n  {command} show {name}\n  {third}"
+    return f"try:\n  {command} hosts\n  {command} show {name}\n  {third}"
 
 
 def _quiet(say: Say) -> Say:

@@ -75,7 +75,7 @@ def test_a_file_that_is_no_database_is_told_as_such(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_written_is_told_as_such(tmp_path: Path) -> None:
     """Here: a folder where the file should be."""
     (tmp_path / "x").mkdir()
-    assert _fails(f"sqlite:///{tmp_path / 'x'}", "SELECT 1").code == "DATABASE_READ_ONLY"
+    assert "can't be opened" in _fails(f"sqlite:///{tmp_path / 'x'}", "SELECT 1").message
 
 
 def test_a_full_disk_is_told_as_such_and_takes_nothing_along(sqlite_database_url: str) -> None:
@@ -108,5 +108,5 @@ def _bound_pages(engine: sa.Engine) -> None:
 )
 def test_a_url_that_can_not_be_meant_is_refused_at_once(url: str, kind: type[MdevregError]) -> None:
     """Said: what was found, what was expected."""
-    with pytest.raises(kind, match="sqlite:///|there is no folder"):
+    with pytest.raises(kind, match=r"sqlite:///|there is no folder"):
         open_engine(url, writer=True)

@@ -26,7 +26,7 @@ def _at(record: bytes, seconds: float) -> bytes:
     return wire.encode(msgspec.structs.replace(decoded, observed_at=EPOCH_START + timedelta(seconds=seconds)))
 
 
-def _state(desk: Desk) -> sa.Row[tuple[str, int, int, int]]:
+def _state(desk: Desk) -> sa.Row[str, int, int, int]:
     columns = (HostState.epoch, HostState.last_seq, HostState.settled, HostState.in_sync)
     with desk.engine.connect() as connection:
         return connection.execute(sa.select(*columns)).one()

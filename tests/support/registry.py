@@ -115,8 +115,10 @@ def refuse_hostname(engine: sa.Engine, hostname: str) -> None:
     """From now on the database itself will not store a host of that name."""
     statements = {
         "sqlite": [
-            f"CREATE TRIGGER refuse BEFORE INSERT ON host_fact WHEN NEW.hostname = '{hostname}'"
-            + " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            (
+                f"CREATE TRIGGER refuse BEFORE INSERT ON host_fact WHEN NEW.hostname = '{hostname}' "
+                "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            )
         ],
         "postgresql": [f"ALTER TABLE host_fact ADD CONSTRAINT refuse CHECK (hostname <> '{hostname}')"],
     }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import click
 import sqlalchemy as sa
@@ -15,6 +13,7 @@ import sqlalchemy as sa
 from mdevreg.errors import StateError
 from mdevreg_server import revision
 from mdevreg_server.engine import converted, open_engine
+from mdevreg_server.folders import state_folder
 
 DATABASE = partial(
     click.option,
@@ -36,12 +35,6 @@ CREDS = partial(click.option, "--creds", envvar="MDEVREG_NATS_CREDS", help="NATS
 def say(line: str) -> None:
     """One event on stderr: a dotted name, past tense, and its fields."""
     print(line, file=sys.stderr, flush=True)
-
-
-def state_folder() -> Path:
-    """Where `up` keeps its files: $XDG_STATE_HOME/mdevreg, by default ~/.local/state/mdevreg."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "mdevreg"
 
 
 def database_url(url: str | None) -> str:

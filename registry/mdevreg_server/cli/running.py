@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say, state_folder
+from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
+from mdevreg_server.folders import state_folder
 
 
 @click.command()

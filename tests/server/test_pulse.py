@@ -1,0 +1,205 @@
+"""Beats: who is alive, who lacks a receipt, who claims another's id. Real beats over a real broker, a clock of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import sqlalchemy as sa
+from nats.aio.client import Client
+
+from mdevreg import subjects, wire
+from mdevreg.errors import UnreachableError
+from mdevreg.records import EMPTY_DIGEST, SCHEMA, Beat
+from mdevreg_server.broker import Broker
+from mdevreg_server.pulse import Pulse
+from mdevreg_server.tables import HostPresence
+from support.hosts import look, mtty
+from support.publisher import Publisher
+from support.registry import START_US, Desk
+from support.registry_peer import until
+
+
+class Ward:
+    """A pulse on a clock that the test turns; ``asked``: whose receipts it wanted published."""
+
+    def __init__(self, engine: sa.Engine, writer: ThreadPoolExecutor, client: Client) -> None:
+        self.engine, self.client = engine, client
+        self.now_us = START_US
+        self.asked: list[str] = []
+        self.said: list[str] = []
+        self.broken: Exception | None = None
+        self.pulse = Pulse(engine, writer, now_us=lambda: self.now_us, publish=self._publish, say=self.said.append)
+
+    async def _publish(self, hosts: Sequence[str]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.asked += hosts
+
+    async def beat(self, publisher: Publisher, *, leaving: bool = False, subject: str | None = None) -> None:
+        """A beat of an agent that has sent all that the publisher has."""
+        beat = Beat(
+            schema=SCHEMA,
+            host=publisher.host,
+            epoch=publisher.epoch,
+            seq=publisher.seq,
+            digest=publisher.digest if publisher.seq else EMPTY_DIGEST,
+            leaving=leaving,
+        )
+        await self.send(subject or subjects.beat(publisher.host), wire.encode(beat))
+
+    async def send(self, subject: str, data: bytes) -> None:
+        """Whatever comes on a beat's subject; returns when the pulse has heard it."""
+        heard = 0
+
+        async def count(_: object) -> None:
+            nonlocal heard
+            heard += 1
+
+        follower = await self.client.subscribe("after.beat", cb=count)
+        await self.client.publish(subject, data)
+        await self.client.publish("after.beat", b"")
+        await until(lambda: heard == 1, "the broker has delivered")
+        await asyncio.sleep(0.02)
+        await follower.unsubscribe()
+
+    def seen(self) -> dict[str, tuple[int, int, str | None]]:
+        """Presence: seconds since the start, leaving, conflict."""
+        columns = (HostPresence.host, HostPresence.last_seen_us, HostPresence.leaving, HostPresence.conflict)
+        with self.engine.connect() as connection:
+            return {
+                row.host: ((row.last_seen_us - START_US) // 1_000_000, row.leaving, row.conflict)
+                for row in connection.execute(sa.select(*columns))
+            }
+
+
+def _with_ward(engine: sa.Engine, broker: Broker, work: Callable[[Ward], Awaitable[None]]) -> None:
+    async def run() -> None:
+        client = Client()
+        await client.connect(broker.url)
+        with ThreadPoolExecutor(1) as writer:
+            ward = Ward(engine, writer, client)
+            await ward.pulse.listen(client)
+            try:
+                await work(ward)
+            finally:
+                await client.close()
+
+    asyncio.run(run())
+
+
+def test_a_beat_is_a_sign_of_life_and_a_goodbye_is_kept(desk: Desk, nats_server: Broker) -> None:
+    """Written in lots; what a host said last counts, and its last records don't undo its goodbye."""
+    publisher = Publisher()
+    desk.take(*publisher.snapshot(look(mtty())))
+
+    async def work(ward: Ward) -> None:
+        await ward.beat(publisher)
+        await ward.pulse.flush()
+        assert ward.seen() == {"host-1": (0, 0, None)}
+        ward.now_us += 7_000_000
+        await ward.beat(publisher, leaving=True)
+        ward.pulse.reported(["host-1"])
+        await ward.pulse.flush()
+        assert ward.seen() == {"host-1": (7, 1, None)}
+        ward.now_us += 1_000_000
+        await ward.beat(publisher)
+        await ward.pulse.flush()
+        assert ward.seen() == {"host-1": (8, 0, None)}
+        assert ward.asked == []
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_an_agent_that_lacks_its_receipt_gets_it_again_and_not_too_often(desk: Desk, nats_server: Broker) -> None:
+    """Known or not: a beat that disagrees with what was told last asks for the state."""
+    publisher = Publisher()
+    desk.take(*publisher.snapshot(look(mtty())))
+    publisher.changes(look(mtty(free=1)))  # recorded there, not here
+
+    async def work(ward: Ward) -> None:
+        await ward.beat(publisher)
+        await ward.beat(Publisher("host-9"))
+        await ward.pulse.flush()
+        assert ward.asked == ["host-1", "host-9"]
+        await ward.beat(publisher)
+        await ward.pulse.flush()
+        assert ward.asked == ["host-1", "host-9"]
+        ward.now_us += 6_000_000
+        await ward.beat(publisher)
+        await ward.pulse.flush()
+        assert ward.asked == ["host-1", "host-9", "host-1"]
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_a_broker_that_breaks_while_receipts_are_published_does_not_end_the_pulse(
+    desk: Desk, nats_server: Broker
+) -> None:
+    """Their next beats ask again."""
+
+    async def work(ward: Ward) -> None:
+        for broken in (TimeoutError("no answer"), UnreachableError("the database is away")):
+            ward.broken = broken
+            await ward.beat(Publisher("host-9"))
+            await ward.pulse.flush()
+            ward.now_us += 6_000_000
+        ward.broken = None
+        await ward.beat(Publisher("host-9"))
+        await ward.pulse.flush()
+        assert ward.asked == ["host-9"]
+        assert sum("receipts.waiting" in line for line in ward.said) == 2
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_a_left_epoch_that_beats_on_is_a_second_agent(desk: Desk, nats_server: Broker) -> None:
+    """Two live agents with one id; one stray beat of an agent that just ended is none."""
+    first, second = Publisher(epoch="first"), Publisher(epoch="second")
+    desk.take(*first.snapshot(look(mtty())))
+    desk.take(*second.snapshot(look(mtty())))
+
+    async def work(ward: Ward) -> None:
+        await ward.beat(first)
+        await ward.beat(second)
+        await ward.pulse.flush()
+        assert ward.seen()["host-1"][2] is None
+        ward.now_us += 6_000_000
+        await ward.beat(second)
+        await ward.beat(first)
+        await ward.pulse.flush()
+        assert "epoch first beats on after it was left" in str(ward.seen()["host-1"][2])
+        assert any("identity.conflict host=host-1 epoch=first" in line for line in ward.said)
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_a_new_epoch_that_beats_before_its_records_came_is_no_second_agent(desk: Desk, nats_server: Broker) -> None:
+    """Its records may be stuck behind many; only what was left for another can be a rival."""
+    desk.take(*Publisher(epoch="first").snapshot(look(mtty())))
+
+    async def work(ward: Ward) -> None:
+        for _ in range(3):
+            await ward.beat(Publisher(epoch="second"))
+            await ward.pulse.flush()
+            ward.now_us += 6_000_000
+        assert ward.seen()["host-1"][2] is None
+        assert "host-1" in ward.asked
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_malformed_beats_are_counted_and_touch_nobody(desk: Desk, nats_server: Broker) -> None:
+    """No JSON, another host's subject, a newer major schema."""
+
+    async def work(ward: Ward) -> None:
+        await ward.send(subjects.beat("host-1"), b"not json")
+        await ward.beat(Publisher("host-2"), subject=subjects.beat("host-1"))
+        await ward.send(subjects.beat("host-1"), b'{"schema":"2.0"}')
+        await ward.pulse.flush()
+        assert ward.pulse.malformed == 3
+        assert [line.partition(" ")[0] for line in ward.said] == ["beat.refused"] * 3
+        assert ward.seen() == {}
+
+    _with_ward(desk.engine, nats_server, work)
