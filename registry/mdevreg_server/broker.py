@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,8 @@ class Broker:
 
     ``port`` 0 takes any free one and keeps it over a restart, so that clients come back to the same address.
     ``sync_interval`` is nats-server's: ``"always"`` makes an acknowledged publish durable, None leaves its
-    default (two minutes). ``max_payload`` is in bytes, None leaves its default (1 MiB).
+    default (two minutes). ``max_payload`` is in bytes, None leaves its default (1 MiB). ``settings`` are further
+    ones of its configuration file, by name.
 
     Start it in a thread that outlives it: Linux counts the death of that *thread* as the parent's.
     """
@@ -67,6 +69,7 @@ class Broker:
         jetstream: bool = True,
         max_payload: int | None = None,
         sync_interval: str | None = None,
+        settings: Mapping[str, Any] | None = None,
         start_timeout_s: float = 60.0,
     ) -> None:
         self.store = store.absolute()
@@ -74,6 +77,7 @@ class Broker:
         self._jetstream = jetstream
         self._max_payload = max_payload
         self._sync_interval = sync_interval
+        self._settings = dict(settings or {})
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -184,7 +188,7 @@ class Broker:
 
     def _config(self) -> dict[str, Any]:
         """nats-server's configuration; its language is a superset of JSON."""
-        config: dict[str, Any] = {"server_name": "mdevreg", "listen": f"{HOST}:{self.port or -1}"}
+        config: dict[str, Any] = {"server_name": "mdevreg", "listen": f"{HOST}:{self.port or -1}", **self._settings}
         if self._max_payload is not None:
             config["max_payload"] = self._max_payload
         if self._jetstream:

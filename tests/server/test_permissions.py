@@ -1,0 +1,99 @@
+"""The permissions that docs/operations.md asks for are enough, and no more than that."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+import sqlalchemy as sa
+from nats.errors import NoRespondersError
+
+from mdevreg_server.tables import HostState
+from support.host_root import HostRoot
+from support.nats_server import StartBroker
+from support.processes import StartCli, eventually
+from support.serving import serving
+from support.tree import ROOT
+
+HOST = "host-1"
+#: Subjects in the block of the operations page: "publish: a, b, c" over several lines.
+_BLOCK = re.compile(r"```text\npublish:\s+(?P<publish>.*?)subscribe:\s+(?P<subscribe>.*?)```", re.DOTALL)
+
+
+def _agents_permissions(host: str) -> dict[str, list[str]]:
+    found = _BLOCK.search((ROOT / "docs/operations.md").read_text(encoding="utf-8"))
+    assert found is not None
+    return {
+        name: [subject.strip().replace("HOST", host) for subject in found[name].split(",") if subject.strip()]
+        for name in ("publish", "subscribe")
+    }
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """A broker that knows one agent and the registry."""
+    agent = {"user": "agent", "password": "a", "permissions": _agents_permissions(HOST)}
+    return {"authorization": {"users": [{"user": "registry", "password": "r"}, agent]}}
+
+
+def test_an_agent_lives_with_the_permissions_of_the_manual(
+    settings: dict[str, Any], start_broker: StartBroker, engine: sa.Engine, start_cli: StartCli, tmp_path: Path
+) -> None:
+    """It publishes, gets its receipt and empties its outbox; the broker refuses it nothing."""
+    broker = start_broker(settings=settings)
+    as_agent, as_registry = (broker.url.replace("//", f"//{who}@") for who in ("agent:a", "registry:r"))
+    host = HostRoot(tmp_path / "root")
+    host.mtty()
+    state = tmp_path / "agent"
+    with serving(engine.url.render_as_string(hide_password=False), as_registry):
+        where = ["--root", str(host.root), "--state-dir", str(state), "--host-id", HOST]
+        agent = start_cli(["mdevreg-agent", "run", "--nats", as_agent, *where])
+        eventually(lambda: _settled(engine) == 3, "three records are settled")
+        eventually(lambda: _unsent(state) == 0, "the outbox is empty")
+        assert agent.terminate() == 0
+    log = broker.log.read_text(encoding="utf-8")
+    assert [line for line in log.splitlines() if "Violation" in line] == []
+
+
+def test_an_agent_can_touch_no_other_host(settings: dict[str, Any], start_broker: StartBroker) -> None:
+    """Not its records, not its beats, not its receipt, and no JetStream beyond its own receipt."""
+    broker = start_broker(settings=settings)
+    url = broker.url.replace("//", "//agent:a@")
+    refused = asyncio.run(_refused(url))
+    assert len(refused) == 4, refused
+    assert all("permissions violation" in text.lower() for text in refused)
+
+
+async def _refused(url: str) -> list[str]:
+    refused: list[str] = []
+
+    async def failed(error: Exception) -> None:
+        refused.append(str(error))
+
+    client = await nats.connect(url, error_cb=failed, inbox_prefix=f"_INBOX_{HOST}".encode())
+    await client.publish("mdevreg.v1.record.host-2", b"{}")
+    await client.publish("mdevreg.v1.beat.host-2", b"{}")
+    await client.publish("$JS.API.STREAM.DELETE.MDEVREG_RECORDS", b"")
+    await client.subscribe("mdevreg.v1.fleet.host.host-2")
+    await client.flush()
+    with pytest.raises((NoRespondersError, TimeoutError)):
+        await client.request("mdevreg.v1.record.host-1", b"{}", timeout=1)  # its own: only nobody is there
+    await client.close()
+    return refused
+
+
+def _settled(engine: sa.Engine) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(sa.select(HostState.settled).where(HostState.host == HOST)) or 0
+
+
+def _unsent(state: Path) -> int:
+    outbox = sa.create_engine(f"sqlite:///{state / 'outbox.sqlite3'}")
+    with outbox.connect() as connection:
+        count = connection.scalar(sa.text("select count(*) from unsent")) or 0
+    outbox.dispose()
+    return int(count)
