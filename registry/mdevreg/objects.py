@@ -18,6 +18,7 @@ type of its parent, and would otherwise rewrite all its offers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -95,7 +96,7 @@ def parent_effects(
     effects: list[Effect] = [(("parent", path), _parent_value(now, position))]
     effects += [(("device", path, name), None) for name in gone]
     effects += [(("device", path, device.name), _device_value(now, device, objects, profiles)) for device in new]
-    if any(device.driver is not None for device in (*new, *gone.values())):
+    if not _same_builds(now, new, gone.values(), objects):
         effects += _driver_effects(now, objects)
     for key, value in effects:
         if value is None:
@@ -103,6 +104,15 @@ def parent_effects(
         else:
             objects[key] = value
     return effects
+
+
+def _same_builds(now: Parent, new: Iterable[Device], gone: Iterable[Device], objects: dict[Key, Value]) -> bool:
+    """Whether surely no driver build comes, changes or goes with these devices."""
+    for device in new:
+        build = device.driver
+        if build is not None and objects.get(("driver", now.path, build.name)) != driver_value(build):
+            return False
+    return all(device.driver is None or any(device.driver == other.driver for other in now.devices) for device in gone)
 
 
 def _driver_effects(now: Parent, objects: dict[Key, Value]) -> list[Effect]:
