@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mdevreg.errors import MissingExtraError, StateError
+from mdevreg_server.lifeline import dying_with_us
 
 HOST = "127.0.0.1"
 NAME = "nats-server"
@@ -29,13 +29,6 @@ NAME = "nats-server"
 MAX_LOG_BYTES = 10 * 1024 * 1024
 #: How long a start waits for the folder to be given up by a broker that is ending.
 LOCK_WAIT_S = 1.0
-
-# Runs in the child before it becomes nats-server: PR_SET_PDEATHSIG = 1 (prctl(2)), SIGTERM = 15. Not a
-# ``preexec_fn``, which may deadlock in a process with threads; the parent may be gone before prctl takes effect.
-_DIE_WITH_PARENT = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15);"
-    "os.getppid() == int(sys.argv[1]) or sys.exit(); os.execv(sys.argv[2], sys.argv[2:])"
-)
 
 
 def find_nats_server() -> Path:
@@ -184,7 +177,7 @@ class Broker:
 
     def _command(self, program: Path) -> list[str]:
         server = [str(program), "--config", str(self._config_path), "--ports_file_dir", str(self.store)]
-        return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *server]
+        return dying_with_us(server)
 
     def _config(self) -> dict[str, Any]:
         """nats-server's configuration; its language is a superset of JSON."""

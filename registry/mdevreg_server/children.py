@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-# Runs in the child before it becomes the program: PR_SET_PDEATHSIG = 1 (prctl(2)), SIGTERM = 15.
-_DIE_WITH_PARENT = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15);"
-    "os.getppid() == int(sys.argv[1]) or sys.exit(); os.execv(sys.argv[2], sys.argv[2:])"
-)
+from mdevreg_server.lifeline import dying_with_us
 
 
 class Child:
@@ -27,10 +21,9 @@ class Child:
     @classmethod
     async def start(cls, name: str, command: list[str], say: Callable[[str], None]) -> Child:
         """Start a program. It gets SIGTERM when this process dies."""
-        wrapped = [sys.executable, "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *wrapped,
+            *dying_with_us(command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe,
             stderr=asyncio.subprocess.STDOUT,
