@@ -134,7 +134,8 @@ class Responder:
             await request.respond_error(str(_http(error)), _line(error.message), _error_body(error))
             return
         if len(data) > self._client.max_payload:
-            text = f"the answer has {len(data)} bytes, the broker allows {self._client.max_payload}; ask for less"
+            way_out = "raise its max_payload, or ask a database door"
+            text = f"the answer has {len(data)} bytes, the broker allows {self._client.max_payload}; {way_out}"
             await request.respond_error("413", _line(text), _error_body(UsageError(text, code="ANSWER_TOO_LARGE")))
             return
         await request.respond(data)

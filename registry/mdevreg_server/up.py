@@ -28,6 +28,9 @@ from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 from mdevreg_server.sql_door import SqlDoor
 
 Say = Callable[[str], None]
+
+#: How long `up` waits for the first host before it names commands all the same.
+KNOWN_WITHIN_S = 15.0
 TRY_EVERY_S = 20.0
 
 
@@ -125,12 +128,23 @@ async def _started(config: UpConfig, database: str, url: str, children: list[Chi
     if config.demo_hosts is not None:
         fleet = ["simulate", "--hosts", str(config.demo_hosts), "--scenario", "demo", "--seed", str(config.seed)]
         children.append(await Child.start("fleet", [*agent, *fleet, "--quiet", "--nats", url], say))
-    await asyncio.sleep(3.0 if config.demo_hosts else 1.5)
+    await asyncio.sleep(3.0 if config.demo_hosts else 0.5)
+    if children:
+        await _somebody(database)
     while True:
         say(await asyncio.to_thread(_try, config, database, url))
         if config.demo_hosts is None:
             return
         await asyncio.sleep(TRY_EVERY_S)  # a living fleet's lines push it off the screen
+
+
+async def _somebody(database: str) -> None:
+    """Wait until a host is known: a slow machine's agent takes its time."""
+    with SqlDoor(open_engine(database, writer=False)) as door:
+        for _ in range(int(KNOWN_WITHIN_S / 0.2)):
+            if (await asyncio.to_thread(door.hosts, NOW)).hosts:
+                return
+            await asyncio.sleep(0.2)
 
 
 def _try(config: UpConfig, database: str, url: str) -> str:

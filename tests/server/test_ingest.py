@@ -98,6 +98,30 @@ def _hosts(engine: sa.Engine) -> list[tuple[int, str]]:
         return [(row.position, row.host) for row in found]
 
 
+def test_a_refused_record_that_is_tried_again_goes_down_the_line_like_any_other(
+    sqlite_database_url: str, nats_server: Broker, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the upgrade it is refused once more and counted; after it, applied. `quarantine retry` only publishes."""
+    publisher = Publisher()
+    records = publisher.snapshot(look(mtty()))
+    retry = ["mdevreg-server", "quarantine", "retry", "1", "--nats", nats_server.url, "--database", sqlite_database_url]
+    with migrated(sqlite_database_url) as engine, serving(sqlite_database_url, nats_server.url) as registry:
+        publish(nats_server.url, records)
+        _until_logged(registry, engine, 3)
+        with monkeypatch.context() as older:  # a program that does not know this schema yet
+            older.setattr(wire, "SCHEMA_MAJOR", 0)
+            publish(nats_server.url, publisher.changes(look(mtty(free=1))))
+            registry.until(lambda: refused(engine) == [("open", "SCHEMA_VERSION", 1)], "it is refused")
+            assert run_cli(retry).returncode == 0
+            registry.until(lambda: refused(engine) == [("open", "SCHEMA_VERSION", 2)], "it is refused again")
+        done = run_cli(retry)
+        assert (done.returncode, "published again" in done.stdout) == (0, True)
+        _until_logged(registry, engine, 4)
+        assert refused(engine) == [("applied", "SCHEMA_VERSION", 2)]
+    stopped = run_cli(["mdevreg-server", "quarantine", "retry", "9", "--database", sqlite_database_url])
+    assert (stopped.returncode, "NOT_FOUND" in stopped.stderr) == (2, True)
+
+
 def test_a_broker_without_jetstream_is_told_with_the_way_out(
     engine: sa.Engine, start_broker: StartBroker, run_cli: RunCli
 ) -> None:
