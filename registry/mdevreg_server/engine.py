@@ -120,12 +120,13 @@ def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
 
 
 def _postgresql(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
+    durable = "-c synchronous_commit=on"  # a crash must not take back what agents were receipted for
     limit = f"-c statement_timeout={int(timeout_s * 1000)}"
     try:
         return sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             isolation_level="READ COMMITTED" if writer else "REPEATABLE READ",
-            connect_args={"connect_timeout": max(2, int(timeout_s)), "options": "" if writer else limit},
+            connect_args={"connect_timeout": max(2, int(timeout_s)), "options": durable if writer else limit},
             pool_pre_ping=True,
         )
     except (ModuleNotFoundError, NoSuchModuleError) as error:

@@ -18,7 +18,7 @@ from mdevreg.errors import MdevregError, StateError, UnreachableError
 from mdevreg_server.bus import BROKEN, ensure_streams, life_of, renew_consumer
 from mdevreg_server.engine import REFUSED
 from mdevreg_server.fleet import Fleet
-from mdevreg_server.ledger import Applied, Ledger, Publication, Where
+from mdevreg_server.ledger import MOVED, Applied, Ledger, Publication, Where
 from mdevreg_server.messages import Item, read_all, unbroken
 from mdevreg_server.puller import Puller, acknowledge, message_of
 
@@ -184,7 +184,7 @@ class Line:
             try:
                 return await self._in_writer(lambda: self._commit(items, where))
             except StateError as error:
-                if error.code in FATAL:
+                if error.code in FATAL or error.code == MOVED:
                     raise
                 self._say(f"ingest.waiting code={error.code} error={error.message!r} retry_s={delay:.1f}")
             await asyncio.sleep(delay)

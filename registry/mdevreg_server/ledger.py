@@ -33,6 +33,9 @@ from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition, table_
 from mdevreg_server.tables import HostState as HostStateRow
 from mdevreg_server.upsert import upsert
 
+#: Code of a history that went back or on without this writer, although it holds the claim: ``reopen``.
+MOVED = "HISTORY_MOVED"
+
 
 class Publication(msgspec.Struct, frozen=True):
     """One host's state to be published, and the agent's receipt that it carries."""
@@ -208,11 +211,14 @@ class Ledger:
             first = {"stream": RECORDS_STREAM, "created": "", "stream_seq": 0, "position": self.position}
             connection.execute(sa.insert(StreamPosition), first)  # a rival's insert violates the key
         elif held != self.position:
-            raise StateError(
-                f"another registry writes to {self.engine.url.render_as_string(hide_password=True)}: its position is "
-                f"{held}, not {self.position}; run only one mdevreg-server on a database",
-                code="SECOND_WRITER",
-            )
+            raise self._moved(held)
+
+    def _moved(self, held: int) -> StateError:
+        where = f"{self.engine.url.render_as_string(hide_password=True)} is at position {held}, not {self.position}"
+        if self._claim is not None:
+            return StateError(f"{where}: another copy of the database has taken its place", code=MOVED)
+        text = f"another registry writes: {where}; run only one mdevreg-server on a database"
+        return StateError(text, code="SECOND_WRITER")
 
     def _advance(self, connection: sa.Connection, where: Where) -> None:
         values = {"created": where.created, "stream_seq": where.stream_seq, "position": self.position}

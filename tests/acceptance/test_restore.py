@@ -32,6 +32,18 @@ def test_what_the_copy_lacks_is_read_from_the_stream_again(scene: Scene) -> None
     assert_rebuild_changes_nothing(scene)
 
 
+def test_a_failover_to_an_older_copy_under_a_running_registry(
+    open_scene: OpenScene, postgresql_database_url: str
+) -> None:
+    """The history goes back while it looks, as with a standby that lagged: it believes the database, and goes on."""
+    scene = open_scene(postgresql_database_url)
+    _restored(scene, wiped=False, running=True)
+    assert scene.registry is not None
+    assert scene.registry.running
+    assert_exactly_once(scene)
+    assert_undisturbed(scene)
+
+
 def test_what_nobody_has_any_more_is_a_hole_that_shows(open_scene: OpenScene, postgresql_database_url: str) -> None:
     """Broker wiped as well: snapshots make the state right; the hole is declared in the log, and never closed."""
     scene = open_scene(postgresql_database_url)
@@ -46,7 +58,7 @@ def test_what_nobody_has_any_more_is_a_hole_that_shows(open_scene: OpenScene, po
     assert_rebuild_changes_nothing(scene)
 
 
-def _restored(scene: Scene, *, wiped: bool) -> set[Written]:
+def _restored(scene: Scene, *, wiped: bool, running: bool = False) -> set[Written]:
     """A copy, more history (with a host that the copy does not know), and back to the copy. What that lost."""
     chance = random.Random(1)
     scene.start_registry()
@@ -62,11 +74,13 @@ def _restored(scene: Scene, *, wiped: bool) -> set[Written]:
         time.sleep(1.0)
     scene.settle()
     lost = set(scene.logged()) - kept
-    scene.kill_registry()
+    if not running:
+        scene.kill_registry()
     restore()
     if wiped:
         wipe(scene.broker)
-    scene.start_registry()
+    if not running:
+        scene.start_registry()
     with scene.load(chance):
         time.sleep(0.5)
     took_s = scene.settle()
