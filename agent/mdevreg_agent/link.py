@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from mdevreg import subjects
+from mdevreg.addresses import shown
 from mdevreg.errors import AuthError, MdevregError, MissingExtraError, UnreachableError
 from mdevreg_agent.pace import Backoff
 from mdevreg_agent.standing import Receipt
@@ -37,8 +37,6 @@ _REFUSALS = (
     "account authentication expired",
     "user authentication",
 )
-
-_USER_INFO = re.compile(r"//[^/,@]*@")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -53,7 +51,7 @@ class Address(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """``url`` for people: without a password."""
-        return _USER_INFO.sub("//", self.url)
+        return shown(self.url)
 
 
 def check_creds(creds: str | None) -> None:

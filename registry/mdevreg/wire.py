@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import re
+from collections import Counter
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -184,7 +185,7 @@ def _check_parent(body: ParentBody, parent: Parent) -> None:
         raise DecodeError(f"path is {parent.path!r}, the body says {body.path!r}", path="$.body.parent.path")
     for what, names in (("types", [t.id for t in parent.types]), ("devices", [d.name for d in parent.devices])):
         if len(names) > 1 and len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = next(name for name, count in Counter(names).items() if count > 1)
             raise DecodeError(f"{twice!r} is listed twice", path=f"$.body.parent.{what}")
     for index, device in enumerate(parent.devices):
         if device.kind == "mdev" and not _UUID.match(device.name):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 import nats
 from nats.aio.client import Client
-from nats.errors import AuthorizationError, ConnectionClosedError, NoRespondersError, NoServersError
+from nats.errors import ConnectionClosedError, NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -25,7 +23,9 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from mdevreg import subjects
-from mdevreg.errors import AuthError, StateError, UnreachableError
+from mdevreg.addresses import shown
+from mdevreg.errors import StateError, UnreachableError
+from mdevreg.query.connection import connect as first_connection
 
 #: The broker's copy is a replay buffer, not the system of record: 30 days.
 RECORDS_MAX_AGE_S = 30 * 86_400
@@ -55,25 +55,23 @@ async def connect(
     async def failed(error: Exception) -> None:
         say(f"broker.error error={error!r}")
 
-    options: dict[str, Any] = {"user_credentials": creds} if creds else {}
-    try:
-        connecting = client.connect(
-            url,
-            name=name,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
-            disconnected_cb=down,
-            reconnected_cb=up,
-            error_cb=failed,
-            **options,
-        )
-        await asyncio.wait_for(connecting, timeout_s)
-    except AuthorizationError as error:
-        raise AuthError(f"{url} refused the credentials: {error}") from error
-    except (TimeoutError, OSError, NoServersError) as error:
-        await client.close()
-        raise UnreachableError(f"no NATS server answers at {url} within {timeout_s:g} s; is it running?") from error
+    await first_connection(
+        client,
+        url,
+        creds=creds,
+        timeout_s=timeout_s,
+        on_error=failed,
+        name=name,
+        disconnected_cb=down,
+        reconnected_cb=up,
+    )
     return client
+
+
+async def leave(client: Client) -> None:
+    """Close the connection. A broker that is away has nothing to say about it."""
+    with suppress(nats.errors.Error, TimeoutError, OSError):
+        await client.close()
 
 
 async def ensure_streams(js: JetStreamContext) -> tuple[StreamInfo, StreamInfo]:
@@ -149,6 +147,7 @@ async def publish_again(url: str, subject: str, data: bytes, *, creds: str | Non
     try:
         await client.jetstream().publish(subject, data, timeout=5, stream=subjects.RECORDS_STREAM)
     except NoRespondersError as error:
-        raise UnreachableError(f"{url} has no stream {subjects.RECORDS_STREAM}; is mdevreg-server running?") from error
+        text = f"{shown(url)} has no stream {subjects.RECORDS_STREAM}; is mdevreg-server running?"
+        raise UnreachableError(text) from error
     finally:
         await client.close()

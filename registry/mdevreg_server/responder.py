@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from nats.aio.client import Client
 from nats.micro import add_service
 from nats.micro.request import Request
@@ -25,7 +26,7 @@ from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, 
 from mdevreg.facts import Moment
 from mdevreg.query import questions
 from mdevreg.query.door import Door
-from mdevreg.records import Name, Time
+from mdevreg.records import Path, Time
 from mdevreg.verdict import Outcome
 
 #: Questions answered at the same time; the rest waits in the endpoint's subscription.
@@ -35,10 +36,10 @@ CONCURRENT = 8
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request. Which fields an endpoint needs: ``docs/protocol.md``."""
 
-    device: Name | None = None
-    host: Name | None = None
-    name: Name | None = None
-    limit: int | None = None
+    device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
+    host: Path | None = None
+    name: Path | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
     outcome: Outcome | None = None
     as_of: Time | None = None
     known_at: int | None = None

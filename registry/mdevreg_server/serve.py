@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mdevreg_server import revision
-from mdevreg_server.bus import connect
+from mdevreg_server.bus import connect, leave
 from mdevreg_server.claim import claim_of
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ingest import Line
@@ -61,7 +61,7 @@ async def serve(
         door = stack.enter_context(SqlDoor(open_engine(config.database, writer=False)))
         ledger = await asyncio.get_running_loop().run_in_executor(writer, partial(Ledger, engine, claim=claim))
         client = await connect(config.nats, creds=config.creds, timeout_s=config.connect_timeout_s, say=say)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(leave, client)
         registry = _Registry(client, ledger, writer, applied=applied, say=say)
         responder = Responder(client, door, pool, version=version("mdevreg"))
         await registry.pulse.listen(client)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.errors import NotFoundError
+from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Change
 from mdevreg.profiles import Profile as ProfileOf
 from mdevreg.timeline import OPEN
@@ -40,6 +40,8 @@ def history_of(connection: sa.Connection, name: str, at: At, limit: int) -> tupl
 
     ``name``: a host, ``HOST/DEVICE``, or a device, on whatever hosts it was. Raises ``NotFoundError``.
     """
+    if limit < 1:
+        raise UsageError(f"limit is {limit}; at least 1 was expected")
     host, device = _who(connection, name, at)
     words = _Words(connection, host)
     changes: list[Change] = []

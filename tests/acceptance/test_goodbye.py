@@ -32,6 +32,17 @@ def test_an_agent_says_goodbye_and_the_registry_keeps_it(scene: Scene) -> None:
         assert door.host(machine.id, NOW).parents, "it left, its facts are not gone"
 
 
+@pytest.mark.parametrize("pause_s", [0, 1])
+def test_a_registry_ends_well_while_its_broker_is_away(scene: Scene, pause_s: float) -> None:
+    """A machine that shuts down stops both, in any order: exit 0, and no trace of an exception."""
+    registry = scene.start_registry()
+    registry.wait_for("registry.ready")
+    scene.broker.kill()
+    time.sleep(pause_s)
+    scene.stop_registry()
+    assert "Traceback" not in registry.output
+
+
 def test_how_long_an_event_takes_to_be_an_answer(scene: Scene) -> None:
     """From the change and the poke (SIGHUP, which goes the way of a uevent) to the SQL door's answer. Only printed."""
     scene.start_registry()

@@ -15,7 +15,8 @@ from nats.errors import NoRespondersError
 from mdevreg_server.tables import HostState
 from support.host_root import HostRoot
 from support.nats_server import StartBroker
-from support.processes import StartCli, eventually
+from support.processes import RunCli, StartCli, eventually
+from support.registry import migrated
 from support.serving import serving
 from support.tree import ROOT
 
@@ -97,3 +98,19 @@ def _unsent(state: Path) -> int:
         count = connection.scalar(sa.text("select count(*) from unsent")) or 0
     outbox.dispose()
     return int(count)
+
+
+def test_wrong_credentials_are_told_from_a_broker_that_is_away(
+    settings: dict[str, Any], start_broker: StartBroker, database_url: str, run_cli: RunCli
+) -> None:
+    """Exit code 4 for every program that asks once; the password is in no message."""
+    broker = start_broker(settings=settings)
+    wrong = broker.url.replace("//", "//agent:guess@")
+    migrated(database_url)
+    for command in (
+        ["mdevreg", "hosts", "--url", wrong, "--timeout", "3"],
+        ["mdevreg", "hosts", "--url", broker.url, "--creds", "no-such-file"],
+        ["mdevreg-server", "serve", "--database", database_url, "--nats", wrong],
+    ):
+        done = run_cli(command)
+        assert (done.returncode, "guess" in done.stderr) == (4, False), (command, done.stderr)

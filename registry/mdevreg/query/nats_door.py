@@ -13,11 +13,13 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 from nats.aio.client import Client
-from nats.errors import AuthorizationError, ConnectionClosedError, NoRespondersError, NoServersError
+from nats.errors import ConnectionClosedError, NoRespondersError
 
 from mdevreg import subjects
-from mdevreg.errors import AuthError, NotFoundError, RemoteError, UnreachableError, UsageError
+from mdevreg.addresses import shown
+from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Pair
+from mdevreg.query.connection import connect
 from mdevreg.query.names import possible
 
 T = TypeVar("T")
@@ -46,34 +48,17 @@ class NatsDoor:
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        self._url, self._timeout_s = url, timeout_s
+        self._url, self._shown, self._timeout_s = url, shown(url), timeout_s
         self._client = Client()
-        self._errors: list[Exception] = []
+        self._connected = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mdevreg-nats-door", daemon=True)
         self._thread.start()
 
     def connect(self, creds: str | None) -> None:
         """Connect once, within the door's time-out; afterwards the client reconnects by itself."""
-        try:
-            self._run(self._connect(creds))
-        except AuthorizationError as error:
-            raise AuthError(f"{self._url} refused the credentials: {error}") from error
-        except (TimeoutError, OSError, NoServersError) as error:
-            refused = next((seen for seen in self._errors if "authorization" in str(seen).lower()), None)
-            if refused is not None:
-                raise AuthError(f"{self._url} refused the credentials: {refused}") from refused
-            raise UnreachableError(f"no NATS server answers at {self._url}; is it running?") from error
-
-    async def _connect(self, creds: str | None) -> None:
-        async def failed(error: Exception) -> None:
-            self._errors.append(error)
-
-        options: dict[str, Any] = {"user_credentials": creds} if creds else {}
-        connecting = self._client.connect(
-            self._url, name="mdevreg", max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=failed, **options
-        )
-        await asyncio.wait_for(connecting, self._timeout_s)
+        self._run(connect(self._client, self._url, creds=creds, timeout_s=self._timeout_s, name="mdevreg"))
+        self._connected = True
 
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
@@ -103,7 +88,8 @@ class NatsDoor:
         """Close the connection and end the thread."""
         if self._loop.is_closed():
             return
-        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(self._timeout_s + 1)
+        if self._connected:  # nats-py will not close what was never open
+            asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(self._timeout_s + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -123,9 +109,9 @@ class NatsDoor:
         try:
             reply = self._run(self._client.request(subjects.query(endpoint), request, timeout=self._timeout_s))
         except NoRespondersError as error:
-            raise UnreachableError(f"no registry answers at {self._url}; is mdevreg-server running there?") from error
+            raise UnreachableError(f"no registry answers at {self._shown}; is mdevreg-server running there?") from error
         except (TimeoutError, ConnectionClosedError) as error:
-            raise UnreachableError(f"no answer from {self._url} within {self._timeout_s:g} s") from error
+            raise UnreachableError(f"no answer from {self._shown} within {self._timeout_s:g} s") from error
         if reply.headers and "Nats-Service-Error-Code" in reply.headers:
             raise _error(reply.headers, reply.data)
         return msgspec.json.decode(reply.data, type=kind)

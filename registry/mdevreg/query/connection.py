@@ -1,0 +1,65 @@
+"""The first connection to a broker, and whose fault it is if there is none. Later ones nats-py makes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import AuthorizationError, NoServersError
+
+from mdevreg.addresses import shown
+from mdevreg.errors import AuthError, UnreachableError
+
+
+async def connect(
+    client: Client,
+    url: str,
+    *,
+    creds: str | None,
+    timeout_s: float,
+    on_error: Callable[[Exception], Awaitable[None]] | None = None,
+    **options: Any,
+) -> None:
+    """Connect within ``timeout_s``; afterwards the client reconnects for ever.
+
+    ``creds``: a NATS credentials file. Raises ``UnreachableError`` or ``AuthError``, with the client closed.
+    """
+    seen: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        seen.append(error)  # nats-py tries a refused connection again and again, and tells only here
+        del seen[:-5]
+        if on_error is not None:
+            await on_error(error)
+
+    if creds is not None:
+        options["user_credentials"] = _existing(creds)
+    try:
+        await asyncio.wait_for(_first(client, url, failed, options), timeout_s)
+    except AuthorizationError as error:
+        await client.close()
+        raise AuthError(f"{shown(url)} refused the credentials: {error}") from error
+    except (TimeoutError, OSError, NoServersError) as error:
+        await client.close()
+        refused = next((one for one in seen if "authorization" in str(one).lower()), None)
+        if refused is not None:
+            raise AuthError(f"{shown(url)} refused the credentials: {refused}") from error
+        text = f"no NATS server answers at {shown(url)} within {timeout_s:g} s; is it running?"
+        raise UnreachableError(text) from error
+
+
+def _existing(creds: str) -> str:
+    if not Path(creds).is_file():
+        raise AuthError(f"there is no credentials file {creds}")
+    return creds
+
+
+async def _first(
+    client: Client, url: str, failed: Callable[[Exception], Awaitable[None]], options: dict[str, Any]
+) -> None:
+    # A list, since one string with commas is one server to nats-py.
+    servers = url.split(",")
+    await client.connect(servers, max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=failed, **options)
