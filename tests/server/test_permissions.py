@@ -16,7 +16,6 @@ from mdevreg_server.tables import HostState
 from support.host_root import HostRoot
 from support.nats_server import StartBroker
 from support.processes import RunCli, StartCli, eventually
-from support.registry import migrated
 from support.serving import serving
 from support.tree import ROOT
 
@@ -101,16 +100,16 @@ def _unsent(state: Path) -> int:
 
 
 def test_wrong_credentials_are_told_from_a_broker_that_is_away(
-    settings: dict[str, Any], start_broker: StartBroker, database_url: str, run_cli: RunCli
+    settings: dict[str, Any], start_broker: StartBroker, engine: sa.Engine, run_cli: RunCli
 ) -> None:
     """Exit code 4 for every program that asks once; the password is in no message."""
     broker = start_broker(settings=settings)
     wrong = broker.url.replace("//", "//agent:guess@")
-    migrated(database_url)
+    database = engine.url.render_as_string(hide_password=False)
     for command in (
         ["mdevreg", "hosts", "--url", wrong, "--timeout", "3"],
         ["mdevreg", "hosts", "--url", broker.url, "--creds", "no-such-file"],
-        ["mdevreg-server", "serve", "--database", database_url, "--nats", wrong],
+        ["mdevreg-server", "serve", "--database", database, "--nats", wrong],
     ):
         done = run_cli(command)
         assert (done.returncode, "guess" in done.stderr) == (4, False), (command, done.stderr)
