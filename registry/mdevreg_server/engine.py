@@ -53,6 +53,8 @@ _STATES = {
 }
 #: SQLite moves its log into the database after so many pages of 4 KiB: rarely, since pages are written again and again.
 CHECKPOINT_PAGES = 8_192
+#: SQLite's page cache per connection: a batch's dirty pages should fit, or they are written twice.
+CACHE_KIB = 32 * 1024
 #: How long a writer waits for another one's lock.
 BUSY_TIMEOUT_MS = 5_000
 
@@ -106,6 +108,7 @@ def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
         for pragma in (
             "journal_mode=WAL",
             f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+            f"cache_size=-{CACHE_KIB}",
             "synchronous=FULL",
             f"busy_timeout={int(timeout_s * 1000)}",
             "foreign_keys=ON",
