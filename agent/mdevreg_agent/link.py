@@ -67,7 +67,7 @@ def check_creds(creds: str | None) -> None:
             f"{creds} is no NATS credentials file: it needs a user JWT and an nkey seed (nsc, `nsc generate creds`)"
         )
     if importlib.util.find_spec("nkeys") is None:
-        raise MissingExtraError("a NATS credentials file", "agent")
+        raise MissingExtraError("a NATS credentials file", "creds")
 
 
 class Link:

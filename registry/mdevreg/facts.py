@@ -37,6 +37,7 @@ class Evidence(msgspec.Struct, frozen=True):
     last_seen: datetime | None = None  # last heartbeat or record; None in answers about the past
     leaving: bool = False  # the agent said goodbye
     in_sync: bool = True  # the registry's digest is the agent's
+    missing: int = 0  # records of the agent's present epoch that never arrived; a snapshot took their place
     conflict: bool = False  # two live agents claim this id
     historical: bool = False  # a question about the past: staleness does not apply
 

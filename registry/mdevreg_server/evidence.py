@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import NotFoundError, UsageError
@@ -19,6 +20,8 @@ COLUMNS = (
     HostState.host,
     HostState.valid_at_us,
     HostState.in_sync,
+    HostState.settled,
+    HostState.received,
     HostFact.hostname,
     HostFact.site,
     HostFact.valid_from_us,
@@ -26,6 +29,9 @@ COLUMNS = (
     HostPresence.leaving,
     HostPresence.conflict,
 )
+
+
+_ranges = msgspec.json.Decoder(list[tuple[int, int]])
 
 
 def joined(at: At) -> sa.FromClause:
@@ -49,9 +55,15 @@ def evidence_of(row: Any, at: At) -> Evidence:
         last_seen=None if seen is None else moment_of(seen),
         leaving=bool(row.leaving) and not at.historical,
         in_sync=bool(row.in_sync) or at.historical,
+        missing=0 if at.historical else _missing(row.settled, row.received),
         conflict=row.conflict is not None,
         historical=at.historical,
     )
+
+
+def _missing(settled: int, received: str) -> int:
+    """How many numbers up to ``settled`` never arrived: a complete snapshot took their place."""
+    return settled - sum(last - first + 1 for first, last in _ranges.decode(received) if last <= settled)
 
 
 def find_host(connection: sa.Connection, name: str, at: At) -> Evidence:

@@ -16,7 +16,7 @@ from mdevreg.records import Beat
 from mdevreg_server.bus import BROKEN
 from mdevreg_server.engine import converted
 from mdevreg_server.ledger import Publication
-from mdevreg_server.presence import Heard, flag_conflict, heard, retired_epochs
+from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard, retired_epochs
 from mdevreg_server.tables import HostState
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -135,15 +135,15 @@ class Pulse:
     def _rival(self, beat: Beat, now: int) -> None:
         """An epoch that was left for another beats on: if it does so again, two agents have one id."""
         first = self._rivals.setdefault((beat.host, beat.epoch), now)
-        if now - first > RIVAL_AFTER_S * 1e6 and first > 0:
-            self._rivals[beat.host, beat.epoch] = 0  # said once
+        if now - first > RIVAL_AFTER_S * 1e6:
+            self._rivals[beat.host, beat.epoch] = now  # said again as long as it goes on
             self._claims[beat.host, beat.epoch] = now
 
     def _write(self, signs: Mapping[str, Heard], claims: Mapping[tuple[str, str], int]) -> None:
         with converted(self._engine), self._engine.begin() as connection:
             heard(connection, signs)
             for (host, epoch), now in claims.items():
-                if epoch in retired_epochs(connection, host):
+                if epoch in retired_epochs(connection, host) and not conflicts(connection, [host]):
                     text = f"two agents claim host id {host}: epoch {epoch} beats on after it was left"
                     flag_conflict(connection, host, text, now)
                     self._say(f"identity.conflict host={host} epoch={epoch}")

@@ -11,10 +11,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 from nats.aio.client import Client
 from nats.micro import add_service
 from nats.micro.request import Request
@@ -39,7 +38,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
     host: Path | None = None
     name: Path | None = None
-    limit: Annotated[int, Meta(ge=1)] | None = None
+    limit: int | None = None
     outcome: Outcome | None = None
     as_of: Time | None = None
     known_at: int | None = None
@@ -65,7 +64,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "host": lambda door, ask: door.host(ask.need("host"), ask.moment),
     "pair": lambda door, ask: door.pair(ask.need("device"), ask.need("host"), ask.moment),
     "candidates": lambda door, ask: door.candidates(ask.need("device"), ask.moment),
-    "history": lambda door, ask: door.history(ask.need("name"), ask.moment, ask.limit or 100),
+    "history": lambda door, ask: door.history(ask.need("name"), ask.moment, 100 if ask.limit is None else ask.limit),
     "drivers": lambda door, ask: door.drivers(ask.moment),
     "can-migrate": lambda door, ask: questions.can_migrate(
         door,

@@ -8,6 +8,8 @@ import time
 import msgspec
 import pytest
 
+from mdevreg import query
+from mdevreg.facts import NOW
 from support.copies import copied
 from support.histories import (
     assert_exactly_once,
@@ -53,6 +55,9 @@ def test_what_nobody_has_any_more_is_a_hole_that_shows(open_scene: OpenScene, po
     assert missing <= lost, "and only such are missing"
     assert {(record.host, record.seq) for record in missing} == declared_skipped(scene)
     assert {(record.host, record.seq) for record in missing} == _holes(scene)
+    with query.open(scene.broker.url) as door:
+        told = {host.evidence.host: host.evidence.missing for host in door.hosts(NOW).hosts}
+    assert told == {host: sum(record.host == host for record in missing) for host in told}
     assert_gapless(scene.written())
     assert_undisturbed(scene)
     assert_rebuild_changes_nothing(scene)

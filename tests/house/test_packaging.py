@@ -26,7 +26,7 @@ from support.tree import ROOT, files, modules
 PACKAGES = {"mdevreg_agent": "agent", "mdevreg": "registry", "mdevreg_server": "registry"}
 
 LIBRARY = ("mdevreg", "mdevreg.*", "mdevreg_server")
-NATS_ROOMS = ("mdevreg.query.nats*",)
+NATS_ROOMS = ("mdevreg.query.connection", "mdevreg.query.nats_door")
 SQL_ROOMS = ("mdevreg_server.sql_door",)
 CLI_ROOMS = ("mdevreg.cli", "mdevreg.cli.*")
 

@@ -37,6 +37,10 @@ SETTINGS = {
 }
 
 
+#: How long crash recovery of a test's cluster may take.
+RECOVERY_S = 30.0
+
+
 class PostgresMissingError(Exception):
     """No PostgreSQL server binaries on this machine; says where they were looked for."""
 
@@ -55,7 +59,18 @@ class Cluster:
         return f"postgresql+psycopg://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
-        """A connection of a superuser, in autocommit."""
+        """A connection of a superuser, in autocommit. Waits while the cluster recovers from a crash."""
+        deadline = time.monotonic() + RECOVERY_S
+        while True:
+            try:
+                return self._connect(database)
+            except psycopg.OperationalError as error:
+                recovering = "not yet accepting connections" in str(error) or "in recovery mode" in str(error)
+                if not recovering or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _connect(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(
             host=str(self.socket_dir),
             port=self.port,

@@ -34,8 +34,9 @@ def ready() -> Path:
     required = third_parties()
     stamp = FOLDER / hashlib.sha256("\n".join(required).encode()).hexdigest()[:16]
     if not stamp.exists():
-        command = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*command, "--only-binary", ":all:", "--dest", FOLDER, *required], check=True)
+        # Not ``pip download``: nkeys is published as source only, and the tests install without building.
+        command = [sys.executable, "-m", "pip", "wheel", "-qq", "--disable-pip-version-check"]
+        subprocess.run([*command, "--wheel-dir", FOLDER, *required], check=True)
         stamp.touch()
     return FOLDER
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from nats.aio.client import Client
 from nats.errors import AuthorizationError, NoServersError
 
 from mdevreg.addresses import shown
-from mdevreg.errors import AuthError, UnreachableError
+from mdevreg.errors import AuthError, MissingExtraError, UnreachableError
 
 
 async def connect(
@@ -25,7 +26,8 @@ async def connect(
 ) -> None:
     """Connect within ``timeout_s``; afterwards the client reconnects for ever.
 
-    ``creds``: a NATS credentials file. Raises ``UnreachableError`` or ``AuthError``, with the client closed.
+    ``creds``: a NATS credentials file. Raises ``UnreachableError`` or ``AuthError``, with the
+    client closed, or ``MissingExtraError``.
     """
     seen: list[Exception] = []
 
@@ -54,6 +56,8 @@ async def connect(
 def _existing(creds: str) -> str:
     if not Path(creds).is_file():
         raise AuthError(f"there is no credentials file {creds}")
+    if find_spec("nkeys") is None:
+        raise MissingExtraError("a NATS credentials file", "creds")
     return creds
 
 

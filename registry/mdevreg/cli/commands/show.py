@@ -42,6 +42,8 @@ def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
     evidence, facts = found.evidence, found.facts
     seen = f", last seen {utc(evidence.last_seen)}" if evidence.last_seen else ""
     lines = [f"{evidence.hostname}: {standing(evidence, codes)}{seen}", f"host id: {evidence.host}"]
+    if evidence.missing:
+        lines.append(f"missing: {evidence.missing} records never arrived; a complete snapshot took their place")
     if facts is not None:
         lines += [f"kernel: {facts.kernel_release or 'not known'}", f"agent: {facts.agent_version or 'not known'}"]
         lines += [f"os: {name}" for name in [facts.os_release.get("PRETTY_NAME")] if name]
