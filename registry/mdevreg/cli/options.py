@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import click
 
+from mdevreg.cli.examples import Exampled, ExampledGroup
 from mdevreg.cli.session import DEFAULT_TIMEOUT_S, DEFAULT_URL, FORMATS, Session
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.nearest import nearest
@@ -32,32 +33,15 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
-class Exampled(click.Command):
-    """A command whose help begins with ``examples``: (command line, what it does)."""
-
-    examples: tuple[tuple[str, str], ...] = ()
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples first: most readers need no more."""
-        with formatter.section("Examples"):
-            for line, purpose in self.examples:
-                formatter.write(
-                    f"{'':>{formatter.current_indent}}{line}\n{'':>{formatter.current_indent + 4}}{purpose}\n"
-                )
-        formatter.write_paragraph()
-        super().format_help(ctx, formatter)
-
-
 class Question(Exampled):
     """A command that asks a registry: takes the shared options, hands its view on."""
 
-    def __init__(self, *args: Any, examples: tuple[tuple[str, str], ...], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = examples
         self.params += shared_options()
 
 
-class Questions(Exampled, click.Group):
+class Questions(ExampledGroup):
     """The group; a command is imported when it is called or listed."""
 
     #: name → module of its command, which is named ``command``

@@ -6,23 +6,31 @@ from importlib.metadata import version
 
 import click
 
+from mdevreg.cli.examples import ExampledGroup
 from mdevreg_server.cli.database import db, rebuild
 from mdevreg_server.cli.refused import conflict, quarantine
 from mdevreg_server.cli.running import serve, up
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=ExampledGroup,
+    examples=(
+        ("mdevreg-server up", "Everything embedded, for a first look."),
+        (
+            "mdevreg-server db upgrade --database postgresql+psycopg://mdevreg@db/mdevreg",
+            "Before the first start, and after every upgrade of mdevreg.",
+        ),
+        (
+            "mdevreg-server serve --database postgresql+psycopg://mdevreg@db/mdevreg --nats nats://broker:4222",
+            "The registry of a fleet, over your own PostgreSQL and broker.",
+        ),
+        ("mdevreg-server quarantine list", "What could not be applied, and why."),
+    ),
+)
 @click.version_option(version("mdevreg"), prog_name="mdevreg-server")
 def cli() -> None:
-    """The central registry of mdevreg.
-
-    \b
-    Examples:
-      mdevreg-server up                                     everything embedded, for a first look
-      mdevreg-server db upgrade --database postgresql+psycopg://mdevreg@db/mdevreg
-      mdevreg-server serve --database postgresql+psycopg://mdevreg@db/mdevreg --nats nats://broker:4222
-      mdevreg-server quarantine list                        what could not be applied, and why
-    """
+    """The central registry of mdevreg."""
 
 
 for command in (up, serve, db, rebuild, quarantine, conflict):

@@ -6,33 +6,36 @@ import asyncio
 
 import click
 
+from mdevreg.cli.examples import Exampled, ExampledGroup
 from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
 
 
-@click.group()
+@click.group(
+    cls=ExampledGroup,
+    examples=(
+        ("mdevreg-server quarantine list", "What could not be applied, and why."),
+        ("mdevreg-server quarantine show 3", "The message itself, as it came."),
+        ("mdevreg-server quarantine retry 3", "After an upgrade that understands it."),
+        (
+            'mdevreg-server quarantine drop 3 --reason "test host, reinstalled"',
+            "Decide that it will not be applied; it stays readable.",
+        ),
+    ),
+)
 def quarantine() -> None:
-    """Records that could not be applied: kept whole, with the reason.
-
-    \b
-    Examples:
-      mdevreg-server quarantine list
-      mdevreg-server quarantine show 3
-      mdevreg-server quarantine retry 3        after an upgrade that understands it
-      mdevreg-server quarantine drop 3 --reason "test host, reinstalled"
-    """
+    """Records that could not be applied: kept whole, with the reason."""
 
 
-@quarantine.command("list")
+@quarantine.command(
+    "list",
+    cls=Exampled,
+    examples=(("mdevreg-server quarantine list --state all", "Also what was dropped or applied since."),),
+)
 @DATABASE()
 @click.option("--state", type=click.Choice(["open", "dropped", "applied", "all"]), default="open", show_default=True)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1))
 def quarantine_list(database: str | None, state: str, limit: int) -> None:
-    """The newest items.
-
-    \b
-    Examples:
-      mdevreg-server quarantine list --state all
-    """
+    """The newest items."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.cli.options import reading
 
@@ -45,16 +48,15 @@ def quarantine_list(database: str | None, state: str, limit: int) -> None:
         click.echo(f"{item['id']}\t{item['state']}\t{item['code']}\t{who}\tx{item['times']}\t{item['reason']}")
 
 
-@quarantine.command("show")
+@quarantine.command(
+    "show",
+    cls=Exampled,
+    examples=(("mdevreg-server quarantine show 3", "The message itself, as it came."),),
+)
 @DATABASE()
 @click.argument("number", type=int)
 def quarantine_show(database: str | None, number: int) -> None:
-    """One item, with its message as it came.
-
-    \b
-    Examples:
-      mdevreg-server quarantine show 3
-    """
+    """One item, with its message as it came."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.cli.options import reading
 
@@ -72,17 +74,21 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
-@quarantine.command("drop")
+@quarantine.command(
+    "drop",
+    cls=Exampled,
+    examples=(
+        (
+            'mdevreg-server quarantine drop 3 --reason "test host, reinstalled"',
+            "Decide that it will not be applied; it stays readable.",
+        ),
+    ),
+)
 @DATABASE()
 @click.argument("number", type=int)
 @click.option("--reason", required=True, help="Why; kept with the item.")
 def quarantine_drop(database: str | None, number: int, reason: str) -> None:
-    """Decide that an item will not be applied. It stays readable, with the reason.
-
-    \b
-    Examples:
-      mdevreg-server quarantine drop 3 --reason "test host, reinstalled"
-    """
+    """Decide that an item will not be applied. It stays readable, with the reason."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.cli.options import writing
 
@@ -91,18 +97,19 @@ def quarantine_drop(database: str | None, number: int, reason: str) -> None:
     click.echo(f"{number} dropped")
 
 
-@quarantine.command("retry")
+@quarantine.command(
+    "retry",
+    cls=Exampled,
+    examples=(
+        ("mdevreg-server quarantine retry 3 --nats nats://broker:4222", "After an upgrade that understands it."),
+    ),
+)
 @DATABASE()
 @NATS()
 @CREDS()
 @click.argument("number", type=int)
 def quarantine_retry(database: str | None, nats: str, creds: str | None, number: int) -> None:
-    """Put an item back on the line: it is published again, and the registry tries it like any other record.
-
-    \b
-    Examples:
-      mdevreg-server quarantine retry 3 --nats nats://broker:4222
-    """
+    """Put an item back on the line: it is published again, and the registry tries it like any other record."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.bus import publish_again
     from mdevreg_server.cli.options import reading
@@ -113,26 +120,25 @@ def quarantine_retry(database: str | None, nats: str, creds: str | None, number:
     click.echo(f"{number} published again on {item['subject']}; see: mdevreg-server quarantine show {number}")
 
 
-@click.group()
+@click.group(
+    cls=ExampledGroup,
+    examples=(
+        ("mdevreg-server conflict list", "Which hosts are disputed, and what was seen."),
+        ("mdevreg-server conflict clear 3f0c…", "After one of the two agents was stopped or given its own id."),
+    ),
+)
 def conflict() -> None:
-    """Host ids that two live agents claim. Their verdicts are unknown and nothing of them is merged.
-
-    \b
-    Examples:
-      mdevreg-server conflict list
-      mdevreg-server conflict clear 3f0c…      after one of the two agents was stopped or given its own id
-    """
+    """Host ids that two live agents claim. Their verdicts are unknown and nothing of them is merged."""
 
 
-@conflict.command("list")
+@conflict.command(
+    "list",
+    cls=Exampled,
+    examples=(("mdevreg-server conflict list", "Which hosts are disputed, and what was seen."),),
+)
 @DATABASE()
 def conflict_list(database: str | None) -> None:
-    """Disputed hosts, and what was seen.
-
-    \b
-    Examples:
-      mdevreg-server conflict list
-    """
+    """Disputed hosts, and what was seen."""
     from mdevreg_server import presence
     from mdevreg_server.cli.options import reading
     from mdevreg_server.messages import moment_of
@@ -144,7 +150,16 @@ def conflict_list(database: str | None) -> None:
         click.echo(f"{row['host']}\tsince {moment_of(row['conflict_since_us']):%Y-%m-%dT%H:%M:%SZ}\t{row['conflict']}")
 
 
-@conflict.command("clear")
+@conflict.command(
+    "clear",
+    cls=Exampled,
+    examples=(
+        (
+            "mdevreg-server conflict clear 3f0c1c1e-0000-4000-8000-000000000001",
+            "After the other agent was stopped or became a host of its own.",
+        ),
+    ),
+)
 @DATABASE()
 @click.argument("host")
 def conflict_clear(database: str | None, host: str) -> None:
@@ -152,10 +167,6 @@ def conflict_clear(database: str | None, host: str) -> None:
 
     If the registry followed the other one meanwhile, it is disputed again at its next record: stop it, remove
     outbox.sqlite3* from its state folder, clear, and start it. It then begins anew with a complete snapshot.
-
-    \b
-    Examples:
-      mdevreg-server conflict clear 3f0c1c1e-0000-4000-8000-000000000001
     """
     from mdevreg_server import presence
     from mdevreg_server.cli.options import writing

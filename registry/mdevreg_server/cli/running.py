@@ -7,11 +7,19 @@ from pathlib import Path
 
 import click
 
+from mdevreg.cli.examples import Exampled
 from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
 from mdevreg_server.folders import state_folder
 
 
-@click.command()
+@click.command(
+    cls=Exampled,
+    examples=(
+        ("mdevreg-server up", "Broker, registry and an agent on this machine."),
+        ("mdevreg-server up --demo 50", "The same, with a simulated fleet that lives."),
+        ("mdevreg-server up --port 0 --state-dir /tmp/try", "On any free port, apart from your other history."),
+    ),
+)
 @click.option("--port", default=4222, show_default=True, help="Port of the broker on 127.0.0.1; 0 takes a free one.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
 @click.option(
@@ -20,31 +28,27 @@ from mdevreg_server.folders import state_folder
 @click.option("--seed", default=1, show_default=True, help="Seed of the simulated fleet.")
 @click.option("--agent/--no-agent", default=True, help="Run an agent on this machine's udev.", show_default=True)
 def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, agent: bool) -> None:
-    """Run everything on this machine: broker, registry (SQLite), and an agent on its real udev.
-
-    \b
-    Examples:
-      mdevreg-server up
-      mdevreg-server up --demo 50
-      mdevreg-server up --port 0 --state-dir /tmp/try
-    """
+    """Run everything on this machine: broker, registry (SQLite), and an agent on its real udev."""
     from mdevreg_server.up import UpConfig, run_up
 
     run_up(UpConfig((state_dir or state_folder()).absolute(), port, demo_hosts, seed, agent), say)
 
 
-@click.command()
+@click.command(
+    cls=Exampled,
+    examples=(
+        (
+            "mdevreg-server serve --database postgresql+psycopg://mdevreg@db/mdevreg --nats nats://broker:4222",
+            "The registry of a fleet, over your own PostgreSQL and broker.",
+        ),
+    ),
+)
 @DATABASE()
 @NATS()
 @CREDS()
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
 def serve(database: str | None, nats: str, creds: str | None, verbose: bool) -> None:
-    """Run the registry: consume records, keep their history, publish the fleet, answer questions.
-
-    \b
-    Examples:
-      mdevreg-server serve --database postgresql+psycopg://mdevreg@db/mdevreg --nats nats://broker:4222
-    """
+    """Run the registry: consume records, keep their history, publish the fleet, answer questions."""
     from mdevreg_server.lines import Lines
     from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 
