@@ -58,6 +58,7 @@ class Batch:
         self.profiles: set[str] = set()  # new ones, stored by this batch
         self._log: list[tuple[Any, ...]] = []
         self._digests: list[str] = []
+        self._none_refused: bool | None = None
         self._doubtful: list[tuple[Message, Decoded]] = []
 
     def run(self, connection: sa.Connection, items: Sequence[tuple[Message, Decoded | DecodeError]]) -> None:
@@ -215,6 +216,10 @@ class Batch:
                 self._touch(known.fold)
 
     def _settle_quarantined(self, connection: sa.Connection, fold: HostFold) -> None:
+        if self._none_refused is None:  # nearly always: spares a boot storm a question per host
+            self._none_refused = quarantine.is_empty(connection)
+        if self._none_refused:
+            return
         for seq in sorted(quarantine.numbers(connection, fold.host, fold.epoch)):
             fold.settle(fold.epoch, seq)
 

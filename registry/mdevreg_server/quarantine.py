@@ -70,6 +70,11 @@ def count(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.count()).where(Quarantine.state == "open")) or 0
 
 
+def is_empty(connection: sa.Connection) -> bool:
+    """Whether nothing was ever refused."""
+    return connection.scalar(sa.select(Quarantine.id).limit(1)) is None
+
+
 def item(connection: sa.Connection, number: int) -> dict[str, Any]:
     """One item, whole. Raises ``NotFoundError``."""
     row = connection.execute(sa.select(Quarantine.__table__).where(Quarantine.id == number)).mappings().one_or_none()
