@@ -25,7 +25,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Delay = Annotated[float, Meta(ge=0, le=86_400)]
 
 #: NATS URLs; what follows the scheme is the client's to judge.
-Servers = Annotated[str, Meta(pattern=r"^((nats|tls|wss?)://[^\s,]+)(,\s*(nats|tls|wss?)://[^\s,]+)*$")]
+Servers = Annotated[str, Meta(pattern=r"^(nats://[^\s,]+)(,\s*nats://[^\s,]+)*$")]
 
 #: Said instead of a pattern.
 _EXPECTED = {

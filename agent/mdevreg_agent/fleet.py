@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import structs
@@ -26,7 +26,7 @@ class SimParent(msgspec.Struct, frozen=True):
 
 
 class SimHost(msgspec.Struct, frozen=True):
-    """One hypervisor."""
+    """One hypervisor. Its parents under one driver share one release: one kernel module serves them all."""
 
     id: str
     hostname: str
@@ -83,13 +83,20 @@ def chance_of(seed: int, purpose: str) -> random.Random:
 def _host(number: int, seed: int, site: str, rank: int) -> SimHost:
     host_id = str(uuid.uuid5(_NAMESPACE, f"host {seed} {number}"))
     chance = chance_of(seed, host_id)
-    parents = tuple(_fitted(card, chance) for card in FITTINGS[number % len(FITTINGS)])
+    parents = tuple(_fitted(FITTINGS[number % len(FITTINGS)], chance))
     return SimHost(id=host_id, hostname=f"hv-{site}-{rank:02d}", site=site, parents=parents)
 
 
-def _fitted(card: Card, chance: random.Random) -> SimParent:
-    """A card as found at boot: rarely the newest release, a few devices on it."""
-    release = max(0, len(card.builds) - 1 - chance.choice((0, 1, 1, 1, 2)))
+def _fitted(cards: Sequence[Card], chance: random.Random) -> Iterator[SimParent]:
+    """The cards as found at boot: one release for each driver, rarely the newest."""
+    releases: dict[str, int] = {}
+    for card in cards:
+        drawn = max(0, len(card.builds) - 1 - chance.choice((0, 1, 1, 1, 2)))
+        yield _at_boot(card, releases.setdefault(card.driver, drawn), chance)
+
+
+def _at_boot(card: Card, release: int, chance: random.Random) -> SimParent:
+    """A card with a few devices on it."""
     if card.kind == "vf":
         slot = card.name.rpartition(":")[0]
         return SimParent(card, release, tuple((f"{slot}:00.{number + 1}", 0) for number in range(card.capacity)))

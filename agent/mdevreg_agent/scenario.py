@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -46,15 +46,20 @@ def _churn(state: list[SimHost], chance: random.Random) -> Iterator[Event]:
         at = _lively(state[index])
         if at:
             place = chance.choice(at)
-            yield _set(state, index, place, *_one_change(state[index].parents[place], chance))
+            parent, cause = _one_change(state[index].parents[place], chance)
+            yield _put(state, index, {place: parent}, cause)
 
 
 def _upgrade(state: list[SimHost]) -> Iterator[Event]:
-    """Host by host, each upgradable card: its mdevs are drained, its driver goes, the next release comes."""
-    for index in range(len(state)):
-        for place, parent in enumerate(state[index].parents):
-            if parent.release is not None and parent.release + 1 < len(parent.card.builds):
-                yield from _one_upgrade(state, index, place, parent.release + 1)
+    """Host by host, each upgradable driver: its cards are drained, it goes, its next release comes."""
+    for index, host in enumerate(state):
+        for driver in dict.fromkeys(parent.card.driver for parent in host.parents):
+            yield from _one_upgrade(state, index, _places(host, driver))
+
+
+def _places(host: SimHost, driver: str) -> list[int]:
+    """Which parents one driver serves."""
+    return [at for at, parent in enumerate(host.parents) if parent.card.driver == driver]
 
 
 def _demo(state: list[SimHost], chance: random.Random) -> Iterator[Event]:
@@ -72,22 +77,36 @@ def _next(events_: Iterator[Event]) -> Iterator[Event]:
         yield event
 
 
-def _one_upgrade(state: list[SimHost], index: int, place: int, release: int) -> Iterator[Event]:
-    while state[index].parents[place].devices:
-        parent = state[index].parents[place]
-        yield _set(state, index, place, *_removed(parent, len(parent.devices) - 1))
-    parent = state[index].parents[place]
-    path = path_of(parent.card)
-    subsystem = parent.card.subsystem
-    gone = Cause(kind="uevent", action="change", subsystem=subsystem, device=path, events=1)
-    yield _set(state, index, place, structs.replace(parent, release=None), gone)
-    back = Cause(kind="uevent", action="bind", subsystem=subsystem, device=path, events=2)
-    yield _set(state, index, place, structs.replace(parent, release=release), back)
+def _one_upgrade(state: list[SimHost], index: int, places: Sequence[int]) -> Iterator[Event]:
+    """Unloading a module takes all its parents in one moment, loading one brings all of them."""
+    first = state[index].parents[places[0]]
+    if first.release is None or first.release + 1 >= len(first.card.builds):
+        return
+    yield from _drain(state, index, places)
+    gone = _driver_cause(first, "change", len(places))
+    yield _put(state, index, {at: structs.replace(state[index].parents[at], release=None) for at in places}, gone)
+    back = _driver_cause(first, "bind", 2 * len(places))
+    release = first.release + 1
+    yield _put(state, index, {at: structs.replace(state[index].parents[at], release=release) for at in places}, back)
 
 
-def _set(state: list[SimHost], index: int, place: int, parent: SimParent, cause: Cause) -> Event:
+def _drain(state: list[SimHost], index: int, places: Sequence[int]) -> Iterator[Event]:
+    """Until no card has a device left; churn may bring new ones meanwhile."""
+    while busy := [at for at in places if state[index].parents[at].devices]:
+        parent = state[index].parents[busy[0]]
+        smaller, cause = _removed(parent, len(parent.devices) - 1)
+        yield _put(state, index, {busy[0]: smaller}, cause)
+
+
+def _driver_cause(first: SimParent, action: str, events_: int) -> Cause:
+    """What is told of a burst: its first uevent, and how many there were."""
+    device = path_of(first.card)
+    return Cause(kind="uevent", action=action, subsystem=first.card.subsystem, device=device, events=events_)
+
+
+def _put(state: list[SimHost], index: int, changed: Mapping[int, SimParent], cause: Cause) -> Event:
     host = state[index]
-    parents = (*host.parents[:place], parent, *host.parents[place + 1 :])
+    parents = tuple(changed.get(at, parent) for at, parent in enumerate(host.parents))
     state[index] = structs.replace(host, parents=parents)
     return Event(index, state[index], cause)
 

@@ -42,8 +42,13 @@ def judge(source: Side, target: Side, rules: Rules, now: datetime) -> Verdict:
     return verdict_of(reasons, negotiated=negotiated, free=target.available_instances)
 
 
-def judge_absent(source: Side, target: Evidence, offered: tuple[str, ...], rules: Rules, now: datetime) -> Verdict:
-    """The verdict for a target host that offers nothing of the source's type; ``offered`` are the types it has."""
+def judge_absent(
+    source: Side, target: Evidence, where: str, offered: tuple[str, ...], rules: Rules, now: datetime
+) -> Verdict:
+    """The verdict for a place that offers nothing of the source's type.
+
+    ``where``: the host, or HOST/PARENT, in words; ``offered``: the types it has.
+    """
     kind = source.profile.type
     if kind is None:
         first = Reason.of("TYPE_UNKNOWN", f"the type of {_named(source)} is not known")
@@ -51,7 +56,7 @@ def judge_absent(source: Side, target: Evidence, offered: tuple[str, ...], rules
         first = Reason.of("HOST_NEVER_REPORTED", f"{target.hostname} has never reported anything")
     else:
         has = ", ".join(offered[:5]) + (", …" if len(offered) > 5 else "") if offered else "no type at all"  # noqa: PLR2004
-        first = Reason.of("TYPE_NOT_OFFERED", f"{target.hostname} does not offer {kind}; it offers {has}")
+        first = Reason.of("TYPE_NOT_OFFERED", f"{where} does not offer {kind}; it offers {has}")
     evidence = evidence_reasons((source.evidence, target), rules, now)
     return verdict_of((first, *evidence), negotiated=None, free=None)
 
@@ -145,10 +150,11 @@ def _doubts(host: Evidence, rules: Rules, now: datetime) -> Iterator[Reason]:
 
 
 def _capacity(target: Side) -> Iterator[Reason]:
+    where, when = f"{target.evidence.hostname}/{target.parent}", "then" if target.evidence.historical else "now"
     if target.available_instances is None:
-        yield Reason.of("CAPACITY_UNKNOWN", f"the free instances on {target.evidence.hostname} are not known")
+        yield Reason.of("CAPACITY_UNKNOWN", f"the free instances of {where} are not known")
     elif target.available_instances == 0:
-        yield Reason.of("NO_FREE_INSTANCE", f"{target.evidence.hostname} {target.parent} has no free instance now")
+        yield Reason.of("NO_FREE_INSTANCE", f"{where} has no free instance {when}")
 
 
 def _named(side: Side) -> str:

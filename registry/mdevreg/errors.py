@@ -88,10 +88,10 @@ class WrongRevisionError(StateError):
 
     code = "WRONG_REVISION"
 
-    def __init__(self, found: str | None, expected: str) -> None:
+    def __init__(self, found: str | None, expected: str, database: str) -> None:
         super().__init__(
-            f"the database is at revision {found or 'none'}, this program needs {expected}; "
-            "run: mdevreg-server db upgrade"
+            f"the database {database} is at revision {found or 'none'}, this program needs {expected}; "
+            f"run: mdevreg-server db upgrade --database {database}"
         )
         self.found, self.expected = found, expected
 

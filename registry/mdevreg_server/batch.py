@@ -197,10 +197,11 @@ class Batch:
     def _dispute(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
         record = decoded.record
         current = self._known[record.host].fold
-        text = (
-            f"two agents claim host id {record.host}: epoch {record.epoch} sent seq {record.seq}, "
-            f"while epoch {current.epoch} is at {current.last_seq}"
-        )
+        if record.epoch == current.epoch:
+            seen = f"epoch {record.epoch} sent seq {record.seq} twice, with different content"
+        else:
+            seen = f"epoch {record.epoch} sent seq {record.seq} after it was left for epoch {current.epoch}"
+        text = f"two agents claim host id {record.host}: {seen}"
         flag_conflict(connection, record.host, text, self.now_us)
         self.disputed[record.host] = text
         self.refused.append(Refusal(message, "IDENTITY_CONFLICT", text))

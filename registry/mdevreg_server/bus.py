@@ -52,8 +52,13 @@ async def connect(
     async def up() -> None:
         say("broker.reconnected")
 
+    said = ""
+
     async def failed(error: Exception) -> None:
-        say(f"broker.error error={error!r}")
+        nonlocal said
+        if repr(error) != said:  # a broker that is away is tried once a second, and told once
+            said = repr(error)
+            say(f"broker.error error={said}")
 
     await first_connection(
         client,

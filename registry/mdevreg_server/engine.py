@@ -59,12 +59,15 @@ CACHE_KIB = 32 * 1024
 BUSY_TIMEOUT_MS = 5_000
 
 
-def open_engine(url: str, *, writer: bool, timeout_s: float = BUSY_TIMEOUT_MS / 1000) -> sa.Engine:
+def open_engine(
+    url: str, *, writer: bool, create: bool = False, timeout_s: float = BUSY_TIMEOUT_MS / 1000
+) -> sa.Engine:
     """An engine for ``sqlite:///FILE`` or ``postgresql+psycopg://…``.
 
-    ``writer``: transactions take the write lock at once (SQLite) and are serialised by the caller; otherwise
-    each transaction reads one snapshot. ``timeout_s``: for a lock, a connection, and each
-    statement of a reader. Raises ``UsageError``, ``MissingExtraError``.
+    ``create``: a SQLite file may be made, which only ``db upgrade`` and ``up`` do. ``writer``: transactions take the
+    write lock at once (SQLite) and are serialised by the caller; otherwise each transaction reads one snapshot.
+    ``timeout_s``: for a lock, a connection, and each statement of a reader. Raises ``UsageError``,
+    ``MissingExtraError``, ``StateError``.
     """
     try:
         parsed = sa.make_url(url)
@@ -72,7 +75,7 @@ def open_engine(url: str, *, writer: bool, timeout_s: float = BUSY_TIMEOUT_MS / 
     except sa.exc.ArgumentError as error:
         raise UsageError(f"{url!r} is no database URL; expected sqlite:///FILE or postgresql+psycopg://…") from error
     if dialect == "sqlite":
-        return _sqlite(parsed, writer=writer, timeout_s=timeout_s)
+        return _sqlite(parsed, writer=writer, create=create, timeout_s=timeout_s)
     if dialect == "postgresql":
         return _postgresql(parsed, writer=writer, timeout_s=timeout_s)
     raise UsageError(f"{dialect} is not supported; expected sqlite:///FILE or postgresql+psycopg://…")
@@ -89,13 +92,13 @@ def converted(engine: sa.Engine) -> Iterator[None]:
         raise _converted(error, engine, lost=False) from error
 
 
-def _sqlite(url: sa.URL, *, writer: bool, timeout_s: float) -> sa.Engine:
+def _sqlite(url: sa.URL, *, writer: bool, create: bool, timeout_s: float) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
         raise UsageError("a SQLite registry needs a file: sqlite:////var/lib/mdevreg/registry.sqlite3")
     folder = Path(str(url.database)).resolve().parent
     if not folder.is_dir():
         raise StateError(f"there is no folder {folder} for the database; create it, or name another file")
-    if not writer and not Path(str(url.database)).exists():
+    if not create and not Path(str(url.database)).exists():
         raise StateError(
             f"there is no database {url.database}; make it with: mdevreg-server db upgrade --database {url}"
         )

@@ -75,7 +75,8 @@ def find_host(connection: sa.Connection, name: str, at: At) -> Evidence:
         ids = ", ".join(sorted(row.host for row in exact))
         raise UsageError(f"{name!r} is the hostname of {len(exact)} hosts; name one by its id: {ids}", code="AMBIGUOUS")
     if not exact or (at.historical and exact[0].hostname is None):
-        raise NotFoundError("host", name, nearest(name, _names(connection, at)))
+        what = "host known at that time" if at.historical else "host"
+        raise NotFoundError(what, name, nearest(name, _names(connection, at)))
     return evidence_of(exact[0], at)
 
 

@@ -44,7 +44,7 @@ class Lines:
                 self._parents.pop((record.host, path), None)
                 return f"parent {path.rpartition('/')[2]} is gone"
             case CompleteBody(parents=parents):
-                return f"complete: {len(parents)} parents"
+                return f"complete: {_counted(len(parents), 'parent')}"
         if decoded.facts is not None:
             return f"host, kernel {decoded.facts.kernel_release}"
         assert decoded.parent is not None
@@ -56,7 +56,8 @@ class Lines:
 def _parent(before: Parent | None, now: Parent) -> str:
     if before is None:
         build = f" under {now.driver.name} {now.driver.version or ''}".rstrip() if now.driver else ""
-        return f"parent {now.name}{build}: {len(now.types)} types, {len(now.devices)} devices"
+        has = f"{_counted(len(now.types), 'type')}, {_counted(len(now.devices), 'device')}"
+        return f"parent {now.name}{build}: {has}"
     changes = [*_devices(before, now), *_driver(before, now)]
     return f"{now.name}: {', '.join(changes) or 'free instances moved'}"
 
@@ -78,3 +79,7 @@ def _driver(before: Parent, now: Parent) -> list[str]:
 def _why(cause: Cause, _seen: datetime) -> str:
     action = f" {cause.action} {cause.subsystem}" if cause.action else ""
     return f"   [{cause.kind}{action}]"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

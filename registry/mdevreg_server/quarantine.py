@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from mdevreg import subjects, wire
-from mdevreg.errors import NotFoundError
-from mdevreg_server.messages import Message
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.times import utc
+from mdevreg_server.messages import Message, moment_of
 from mdevreg_server.tables import Quarantine
 
 
@@ -47,12 +48,12 @@ def numbers(connection: sa.Connection, host: str, epoch: str) -> set[int]:
 
 
 def mark_applied(connection: sa.Connection, digests: Sequence[str]) -> None:
-    """These messages were applied: what is open of them in quarantine is settled."""
-    if not digests or not count(connection):
+    """These messages were applied: what is in quarantine of them is settled, dropped or not."""
+    if not digests or is_empty(connection):
         return
     values = {"state": "applied", "resolution": "applied when it came again"}
     for first in range(0, len(digests), 500):
-        mine = sa.and_(Quarantine.state == "open", Quarantine.sha256.in_(digests[first : first + 500]))
+        mine = sa.and_(Quarantine.state != "applied", Quarantine.sha256.in_(digests[first : first + 500]))
         connection.execute(sa.update(Quarantine).where(mine).values(values))
 
 
@@ -65,9 +66,12 @@ def listed(connection: sa.Connection, *, state: str | None = "open", limit: int 
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def count(connection: sa.Connection) -> int:
-    """How many items are open."""
-    return connection.scalar(sa.select(sa.func.count()).where(Quarantine.state == "open")) or 0
+def count(connection: sa.Connection, *, state: str | None = "open") -> int:
+    """How many items there are. ``state``: open, dropped, applied, or ``None`` for all."""
+    statement = sa.select(sa.func.count()).select_from(Quarantine)
+    if state is not None:
+        statement = statement.where(Quarantine.state == state)
+    return connection.scalar(statement) or 0
 
 
 def is_empty(connection: sa.Connection) -> bool:
@@ -83,11 +87,48 @@ def item(connection: sa.Connection, number: int) -> dict[str, Any]:
     return dict(row)
 
 
-def resolve(connection: sa.Connection, number: int, *, state: str, resolution: str) -> None:
-    """Mark an item as dropped or applied, with the reason. It stays readable."""
-    item(connection, number)
-    values = {"state": state, "resolution": resolution}
-    connection.execute(sa.update(Quarantine).where(Quarantine.id == number).values(values))
+def document(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as people and programs read it: without its body, times as RFC 3339 in UTC."""
+    return {
+        name.removesuffix("_us"): utc(moment_of(value)) if name.endswith("_us") else value
+        for name, value in item.items()
+        if name != "body"
+    }
+
+
+def drop(connection: sa.Connection, number: int, *, reason: str) -> None:
+    """Decide that an open item will not be applied. It stays readable, with the reason.
+
+    Raises ``NotFoundError``, and ``UsageError`` for a blank reason or an item that is not open.
+    """
+    if not reason.strip():
+        raise UsageError("the reason is blank; say why it will not be applied: it is kept with the item")
+    values = {"state": "dropped", "resolution": reason}
+    if not _changed(connection, number, "open", values):
+        raise UsageError(f"only an open item can be dropped; {_standing(item(connection, number))}")
+
+
+def reopen(connection: sa.Connection, number: int) -> None:
+    """Make an item open, so that it is marked as applied when that happens. An open one stays as it is.
+
+    Why it had been dropped stays readable. Raises ``NotFoundError``, and ``UsageError`` for an applied item.
+    """
+    found = item(connection, number)
+    resolution = f"opened again; it had been dropped: {found['resolution']}"
+    if _changed(connection, number, "dropped", {"state": "open", "resolution": resolution}):
+        return
+    found = item(connection, number)
+    if found["state"] == "applied":
+        raise UsageError(f"it can't be applied twice; {_standing(found)}")
+
+
+def _changed(connection: sa.Connection, number: int, state: str, values: Mapping[str, str]) -> bool:
+    mine = sa.and_(Quarantine.id == number, Quarantine.state == state)
+    return connection.execute(sa.update(Quarantine).where(mine).values(values)).rowcount == 1
+
+
+def _standing(item: Mapping[str, Any]) -> str:
+    return f"{item['id']} is {item['state']} already ({item['resolution']})"
 
 
 def _columns(refusal: Refusal, sha256: str, now_us: int) -> dict[str, Any]:

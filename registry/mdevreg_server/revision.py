@@ -25,4 +25,4 @@ def check(engine: sa.Engine) -> None:
     """Raise ``WrongRevisionError`` unless the database is at ``EXPECTED``."""
     found = current(engine)
     if found != EXPECTED:
-        raise WrongRevisionError(found, EXPECTED)
+        raise WrongRevisionError(found, EXPECTED, engine.url.render_as_string(hide_password=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ from mdevreg_server.sql_door import SqlDoor
 
 if TYPE_CHECKING:  # only the bus speaks NATS
     from nats.aio.client import Client
+
+T = TypeVar("T")
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -60,7 +62,10 @@ async def serve(
         pool = stack.enter_context(ThreadPoolExecutor(config.answer_threads, thread_name_prefix="answers"))
         door = stack.enter_context(SqlDoor(open_engine(config.database, writer=False)))
         ledger = await asyncio.get_running_loop().run_in_executor(writer, partial(Ledger, engine, claim=claim))
-        client = await connect(config.nats, creds=config.creds, timeout_s=config.connect_timeout_s, say=say)
+        connecting = connect(config.nats, creds=config.creds, timeout_s=config.connect_timeout_s, say=say)
+        client = await _unless(stop, connecting)
+        if client is None:
+            return
         stack.push_async_callback(leave, client)
         registry = _Registry(client, ledger, writer, applied=applied, say=say)
         responder = Responder(client, door, pool, version=version("mdevreg"))
@@ -68,6 +73,18 @@ async def serve(
         await responder.start()
         await registry.run(ready, stop)
         await responder.stop()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of ``work``, or ``None`` if ``stop`` is set before it is done."""
+    working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if working.done():
+        return await working
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return None
 
 
 def now_us() -> int:

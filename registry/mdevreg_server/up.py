@@ -22,7 +22,6 @@ from mdevreg_server import schema
 from mdevreg_server.broker import Broker
 from mdevreg_server.children import Child
 from mdevreg_server.engine import open_engine
-from mdevreg_server.folders import state_folder
 from mdevreg_server.lines import Lines
 from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 from mdevreg_server.sql_door import SqlDoor
@@ -42,6 +41,7 @@ class UpConfig(msgspec.Struct, frozen=True):
     demo_hosts: int | None = None
     seed: int = 1
     agent: bool = True
+    url_file: Path | None = None  # where `mdevreg` looks for the broker's URL; None: it is not told there
 
 
 def run_up(config: UpConfig, say: Say) -> None:
@@ -49,11 +49,12 @@ def run_up(config: UpConfig, say: Say) -> None:
     with ExitStack() as stack:
         stack.enter_context(_locked(config.state))
         database = f"sqlite:///{config.state / 'registry.sqlite3'}"
-        engine = open_engine(database, writer=True)
+        engine = open_engine(database, writer=True, create=True)
         schema.upgrade(engine)
         engine.dispose()
         broker = stack.enter_context(Broker(config.state / "broker", port=config.port, sync_interval="always"))
-        stack.enter_context(_url_file(config.state / "url", broker.url))
+        if config.url_file is not None:
+            stack.enter_context(_told(config.url_file, broker.url))
         asyncio.run(_serve(config, database, broker.url, say))
         say("stopped; the history is kept")
 
@@ -83,13 +84,14 @@ def _locked(state: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _url_file(file: Path, url: str) -> Iterator[None]:
+def _told(file: Path, url: str) -> Iterator[None]:
     """Where the broker listens, for the command line's default."""
     file.write_text(url + "\n")
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        if file.exists() and file.read_text() == url + "\n":  # not another copy's by now
+            file.unlink()
 
 
 async def _serve(config: UpConfig, database: str, url: str, say: Say) -> None:
@@ -150,7 +152,7 @@ async def _somebody(database: str) -> None:
 def _try(config: UpConfig, database: str, url: str) -> str:
     """Three commands that answer something now."""
     command = f"{sys.argv[0].removesuffix('-server')}"
-    if config.state != state_folder().absolute():  # where they would look for the URL by themselves
+    if config.url_file is None:
         command += f" --url {url}"
     with SqlDoor(open_engine(database, writer=False)) as door:
         hosts = door.hosts(NOW).hosts
@@ -161,7 +163,8 @@ def _try(config: UpConfig, database: str, url: str) -> str:
         if parent.types and full:
             third = f"{command} targets {full.evidence.hostname}/{parent.name}/{parent.types[0].id}"
     name = full.evidence.hostname if full else "HOST"
-    return f"try:\n  {command} hosts\n  {command} show {name}\n  {third}"
+    hint = "" if offered else "\nno mediated devices here; to see a fleet that has some: make demo"
+    return f"try:\n  {command} hosts\n  {command} show {name}\n  {third}{hint}"
 
 
 def _quiet(say: Say) -> Say:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from uuid import UUID
@@ -100,6 +101,35 @@ def test_an_upgrade_drains_a_card_before_its_driver_goes() -> None:
         for release, parent in zip(before[host_id], host.parents, strict=True):
             newest = len(parent.card.builds) - 1
             assert parent.release == min((release or 0) + 1, newest)
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_a_host_never_runs_two_builds_of_one_driver(seed: int) -> None:
+    """MUST: one kernel module serves all cards of a vendor, at boot and at every moment of a rolling upgrade."""
+    hosts = fleet(5, seed=seed)
+    happened = islice(events("demo", hosts, seed=seed), 400)
+    for host in (*hosts, *(event.host for event in happened)):
+        _check_one_build_each(picture_of(host).parents)
+
+
+def _check_one_build_each(parents: Sequence[Parent]) -> None:
+    builds = {parent.driver for parent in parents if parent.driver is not None}
+    assert max(Counter(build.name for build in builds).values(), default=1) == 1, builds
+
+
+def test_an_upgrade_takes_all_cards_of_one_driver_and_no_others() -> None:
+    """MUST: a module that goes takes every parent it serves; the host's other drivers stay as they are."""
+    state = {host.id: host for host in fleet(5, seed=3)}
+    sizes = []
+    for event in events("upgrade", list(state.values()), seed=3):
+        pairs = zip(state[event.host.id].parents, event.host.parents, strict=True)
+        moved = [new.card.driver for old, new in pairs if old.release != new.release]
+        served = [parent.card.driver for parent in event.host.parents if parent.card.driver in moved[:1]]
+        assert moved == served
+        sizes.append(len(moved))
+        state[event.host.id] = event.host
+    assert sizes.count(2) == 2, "the host with two cards of one vendor: once gone, once back"
 
 
 def _releases(host: SimHost) -> list[int | None]:

@@ -55,7 +55,7 @@ def test_systemd_itself_finds_no_fault(tmp_path: Path) -> None:
     program = tmp_path / "mdevreg-agent"
     program.touch(mode=0o755)
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/usr/local/bin/mdevreg-agent", str(program)))
+    unit.write_text(UNIT.read_text().replace("/opt/mdevreg/bin/mdevreg-agent", str(program)))
     done = subprocess.run(
         [analyze, "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True, check=False
     )

@@ -105,7 +105,7 @@ def _spread(values: list[float]) -> str:
 
 async def _floor(client: Client, url: str, count: int) -> float:
     """Fetch, decode and validate, one bulk insert per batch, commit, ack: nothing else."""
-    engine = open_engine(url, writer=True)
+    engine = open_engine(url, writer=True, create=True)
     table = sa.Table(
         "floor",
         sa.MetaData(),
@@ -151,7 +151,7 @@ async def _floor(client: Client, url: str, count: int) -> float:
 
 async def _ours(client: Client, url: str, count: int) -> float:
     """The registry's own line: log, history, positions, receipts published."""
-    engine = open_engine(url, writer=True)
+    engine = open_engine(url, writer=True, create=True)
     schema.upgrade(engine)
     finished = asyncio.Event()
     with _writer() as writer:

@@ -64,7 +64,7 @@ def _measure(folder: Path, database: str, events: int) -> list[float]:
     folder.mkdir()
     host = HostRoot(folder / "root")
     host.mtty(free=24)
-    engine = open_engine(database, writer=True)
+    engine = open_engine(database, writer=True, create=True)
     schema.upgrade(engine)
     engine.dispose()
     with ExitStack() as stack:

@@ -87,7 +87,7 @@ def test_reasons_follow_with_their_codes_then_what_to_rely_on(line: CommandLine)
         f"no: {UUID} (mtty-1 on alpha) can't migrate to gamma/mtty",
         "  USER_COMPATIBLE           both are mtty-1 over vfio-pci",
         f"  STREAM_VERSION_NOT_EQUAL  {not_equal}",
-        "  NO_FREE_INSTANCE          gamma mtty has no free instance now",
+        "  NO_FREE_INSTANCE          gamma/mtty has no free instance now",
         "capacity: 0 free now on gamma/mtty",
         "way back: yes",
         "facts: heard 3 s ago; reliable until 2026-11-24T10:00:57Z, then ask again",

@@ -25,7 +25,7 @@ _ERRORS: list[tuple[MdevregError, int]] = [
     (MissingExtraError("the door nats://", "nats"), 2),
     (DecodeError("no record"), 2),
     (StateError("locked"), 2),
-    (WrongRevisionError(None, "1"), 2),
+    (WrongRevisionError(None, "1", "sqlite:///x"), 2),
     (RemoteError("failed there", code="OVERLOADED"), 2),
     (AuthError("refused"), 4),
     (UnreachableError("away"), 5),

@@ -268,7 +268,7 @@ def test_a_host_without_the_type_answers_too(
     profile: Profile, target: Evidence, offered: tuple[str, ...], codes: list[str], outcome: Outcome
 ) -> None:
     """It does not offer it: no. It never said anything: unknown, because absence of evidence is none."""
-    verdict = judge_absent(_side(profile, name="alpha"), target, offered, _RULES, NOW)
+    verdict = judge_absent(_side(profile, name="alpha"), target, "b", offered, _RULES, NOW)
     assert (_codes(verdict), verdict.outcome) == (codes, outcome)
     assert (verdict.negotiated, verdict.available_instances) == (None, None)
 
@@ -276,7 +276,7 @@ def test_a_host_without_the_type_answers_too(
 def test_the_types_of_a_host_are_named_up_to_five() -> None:
     """A sentence, not a list of thousands."""
     offered = tuple(f"t{number}" for number in range(9))
-    text = judge_absent(_side(name="alpha"), _evidence(), offered, _RULES, NOW).reasons[0].text
+    text = judge_absent(_side(name="alpha"), _evidence(), "b", offered, _RULES, NOW).reasons[0].text
     assert text.endswith("it offers t0, t1, t2, t3, t4, …")
 
 

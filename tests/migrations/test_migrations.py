@@ -33,7 +33,7 @@ REVISIONS = [script.revision for script in ScriptDirectory(str(schema.migrations
 @pytest.fixture
 def empty(database_url: str) -> Iterator[sa.Engine]:
     """The writer's engine of a database with nothing in it."""
-    engine = open_engine(database_url, writer=True)
+    engine = open_engine(database_url, writer=True, create=True)
     yield engine
     engine.dispose()
 
@@ -208,7 +208,7 @@ def test_the_command_upgrades_and_checks(database_url: str, run_cli: RunCli) -> 
 
 def test_a_database_that_does_not_answer_is_unreachable() -> None:
     """Exit code 5."""
-    engine = open_engine("postgresql+psycopg://x@127.0.0.1:9/x", writer=True, timeout_s=1.0)
+    engine = open_engine("postgresql+psycopg://x@127.0.0.1:9/x", writer=True, create=True, timeout_s=1.0)
     with pytest.raises(UnreachableError):
         schema.upgrade(engine)
     engine.dispose()

@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_database_without_a_registry_names_the_command_to_run(database_url: str) -> None:
     """Empty, or at another revision."""
-    engine = open_engine(database_url, writer=True)
+    engine = open_engine(database_url, writer=True, create=True)
     with engine.begin():
         pass
     engine.dispose()

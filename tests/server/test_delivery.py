@@ -37,7 +37,7 @@ class Fresh:
     def open(self) -> Iterator[sa.Engine]:
         file = self._folder / str(next(self._numbers))
         file.write_bytes((self._folder / "template").read_bytes())
-        engine = open_engine(f"sqlite:///{file}", writer=True)
+        engine = open_engine(f"sqlite:///{file}", writer=True, create=True)
         try:
             yield engine
         finally:

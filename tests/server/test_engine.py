@@ -14,7 +14,7 @@ from support.registry import migrated
 
 
 def _fails(url: str, statement: str, *, writer: bool = True, timeout_s: float = 0.3) -> MdevregError:
-    engine = open_engine(url, writer=writer, timeout_s=timeout_s)
+    engine = open_engine(url, writer=writer, create=True, timeout_s=timeout_s)
     try:
         with pytest.raises(MdevregError) as caught, converted(engine), engine.begin() as connection:
             connection.exec_driver_sql(statement)
@@ -109,4 +109,4 @@ def _bound_pages(engine: sa.Engine) -> None:
 def test_a_url_that_can_not_be_meant_is_refused_at_once(url: str, kind: type[MdevregError]) -> None:
     """Said: what was found, what was expected."""
     with pytest.raises(kind, match=r"sqlite:///|there is no folder"):
-        open_engine(url, writer=True)
+        open_engine(url, writer=True, create=True)

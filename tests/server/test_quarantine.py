@@ -9,13 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from mdevreg import wire
+from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW
 from mdevreg.records import Device, MdevType, ParentBody
 from mdevreg_server import quarantine
 from mdevreg_server.sql_door import SqlDoor
-from mdevreg_server.tables import Quarantine
 from support.hosts import look, mtty, uuid_of
-from support.processes import RunCli
 from support.publisher import Publisher
 from support.registry import Desk, logged, refused
 
@@ -181,27 +180,48 @@ def test_a_refused_record_is_applied_when_it_comes_again_after_an_upgrade(
     assert [seq for _, _, seq in logged(desk.engine)] == [1, 2, 3, 5, 4]
 
 
-def test_the_command_line_lists_shows_and_drops(desk: Desk, database_url: str, run_cli: RunCli) -> None:
-    """A person decides, with a reason that stays; nothing is ever deleted."""
+def _decided(engine: sa.Engine) -> tuple[str, str | None]:
+    [item] = _items(engine)
+    return str(item["state"]), str(item["resolution"])
+
+
+def test_a_drop_needs_a_reason_and_an_open_item(desk: Desk) -> None:
+    """A decision without a reason is none, and one decision is not written over another."""
+    desk.take(_NOT_JSON)
+    with desk.engine.begin() as connection:
+        [number] = [row["id"] for row in quarantine.listed(connection)]
+        with pytest.raises(UsageError, match="the reason is blank"):
+            quarantine.drop(connection, number, reason=" \t")
+        quarantine.drop(connection, number, reason="a test host")
+        with pytest.raises(UsageError, match=rf"{number} is dropped already \(a test host\)"):
+            quarantine.drop(connection, number, reason="another")
+        with pytest.raises(NotFoundError):
+            quarantine.drop(connection, number + 1, reason="nothing there")
+        assert (quarantine.count(connection), quarantine.count(connection, state="dropped")) == (0, 1)
+    assert _decided(desk.engine) == ("dropped", "a test host")
+
+
+def test_a_dropped_item_that_is_opened_again_is_marked_as_applied_when_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why it had been dropped stays readable until then; afterwards nobody can open it."""
     publisher = Publisher()
-    desk.take(*publisher.snapshot(look(mtty())), _NOT_JSON + b"\x07\x1b[2J")
-    env = {"MDEVREG_DATABASE": database_url}
-    listed = run_cli(["mdevreg-server", "quarantine", "list"], env=env)
-    assert listed.stdout.splitlines()[0] == "1 open"
-    with desk.engine.connect() as connection:
-        number = str(connection.scalar(sa.select(Quarantine.id)))
-    shown = run_cli(["mdevreg-server", "quarantine", "show", number], env=env)
-    assert "code: DECODE" in shown.stdout
-    assert "\\x07\\x1b[2J" in shown.stdout
-    assert '"epoch":"epoch-1"' in shown.stdout
-    dropped = run_cli(["mdevreg-server", "quarantine", "drop", number, "--reason", "a test"], env=env)
-    assert dropped.returncode == 0
-    again = run_cli(["mdevreg-server", "quarantine", "list"], env=env)
-    assert again.stdout == "0 open\n"
-    kept = run_cli(["mdevreg-server", "quarantine", "list", "--state", "dropped"], env=env)
-    assert "DECODE" in kept.stdout
-    missing = run_cli(["mdevreg-server", "quarantine", "show", "999"], env=env)
-    assert (missing.returncode, "NOT_FOUND" in missing.stderr) == (2, True)
+    desk.take(*publisher.snapshot(look(mtty())))
+    [created] = publisher.changes(look(mtty(devices=[1])))
+    with monkeypatch.context() as older:  # a program that does not know this schema yet
+        older.setattr(wire, "SCHEMA_MAJOR", 0)
+        desk.take(created)
+    with desk.engine.begin() as connection:
+        [number] = [row["id"] for row in quarantine.listed(connection)]
+        quarantine.reopen(connection, number)
+        assert quarantine.item(connection, number)["resolution"] is None
+        quarantine.drop(connection, number, reason="too new")
+        quarantine.reopen(connection, number)
+    assert _decided(desk.engine) == ("open", "opened again; it had been dropped: too new")
+    desk.take(created)
+    assert _decided(desk.engine)[0] == "applied"
+    with desk.engine.begin() as connection, pytest.raises(UsageError, match=f"{number} is applied already"):
+        quarantine.reopen(connection, number)
 
 
 def test_vfs_need_no_uuid(desk: Desk) -> None:

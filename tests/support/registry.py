@@ -26,7 +26,7 @@ def migrated(url: str) -> Iterator[sa.Engine]:
 
     Made of the metadata at once: ``tests/migrations`` proves that migrations come to the same.
     """
-    engine = open_engine(url, writer=True)
+    engine = open_engine(url, writer=True, create=True)
     try:
         with engine.begin() as connection:
             Base.metadata.create_all(connection)

@@ -38,7 +38,7 @@ class Scene:
         self.home.mkdir()
         self.machines: list[Machine] = []
         self.registry: Program | None = None
-        engine = open_engine(database, writer=True)
+        engine = open_engine(database, writer=True, create=True)
         schema.upgrade(engine)
         engine.dispose()
 

@@ -15,6 +15,7 @@ import msgspec
 from click.shell_completion import shell_complete
 
 from mdevreg import query
+from mdevreg.addresses import shown
 from mdevreg.cli.app import mdevreg
 from mdevreg.cli.render import printable, render
 from mdevreg.cli.session import OpenDoor, Session
@@ -120,7 +121,8 @@ def _report(error: MdevregError, argv: Sequence[str], session: Session) -> int:
         text = f"mdevreg: {error.code}: {printable(error.message)}"
         if isinstance(error, UnreachableError):
             address = session.address
-            text += f"\nmdevreg: asked {printable(address.url)} (from {address.learned_from}); name another with --url"
+            asked = printable(shown(address.url))
+            text += f"\nmdevreg: asked {asked} (from {address.learned_from}); name another with --url"
     if sys.stderr is not None:
         sys.stderr.write(text + "\n")
     return error.exit_code

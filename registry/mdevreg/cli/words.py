@@ -56,7 +56,8 @@ def reliance(answer: Answer) -> str:
 def capacity(answer: Answer) -> str:
     """The target's free instances, which never decide the answer."""
     free = answer.verdict.available_instances
-    return f"capacity: {'not known' if free is None else f'{free} free now'} on {target_name(answer)}"
+    when = "then" if answer.as_of else "now"
+    return f"capacity: {'not known' if free is None else f'{free} free {when}'} on {target_name(answer)}"
 
 
 def doubts(evidence: Evidence, rules: Rules, now: datetime) -> tuple[str, ...]:

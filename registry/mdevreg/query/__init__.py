@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from urllib.parse import urlsplit
 
+from mdevreg.addresses import shown
 from mdevreg.errors import MissingExtraError, UsageError
 from mdevreg.query.door import Door
 from mdevreg.query.questions import Answer, Targets, can_migrate, targets
@@ -18,7 +19,6 @@ __all__ = ["Answer", "Door", "Targets", "can_migrate", "open", "targets"]
 #: scheme → (module, factory, extra that brings what it needs)
 _DOORS = {
     "nats": ("mdevreg.query.nats_door", "open_nats", "nats"),
-    "tls": ("mdevreg.query.nats_door", "open_nats", "nats"),
     "sqlite": ("mdevreg_server.sql_door", "open_sql", "sql"),
     "postgresql+psycopg": ("mdevreg_server.sql_door", "open_sql", "postgresql"),
 }
@@ -33,7 +33,8 @@ def open(url: str, *, timeout_s: float = 5.0, creds: str | None = None) -> Door:
     """
     scheme = urlsplit(url).scheme
     if scheme not in _DOORS:
-        raise UsageError(f"{url!r} has no known scheme; expected one of: {', '.join(f'{name}://' for name in _DOORS)}")
+        known = ", ".join(f"{name}://" for name in _DOORS)
+        raise UsageError(f"{shown(url)!r} has no known scheme; expected one of: {known}")
     module, factory, extra = _DOORS[scheme]
     try:
         door: Door = getattr(importlib.import_module(module), factory)(url, timeout_s=timeout_s, creds=creds)

@@ -11,7 +11,7 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import AuthorizationError, NoServersError
 
-from mdevreg.addresses import shown
+from mdevreg.addresses import brokers, shown
 from mdevreg.errors import AuthError, MissingExtraError, UnreachableError
 
 
@@ -27,8 +27,9 @@ async def connect(
     """Connect within ``timeout_s``; afterwards the client reconnects for ever.
 
     ``creds``: a NATS credentials file. Raises ``UnreachableError`` or ``AuthError``, with the
-    client closed, or ``MissingExtraError``.
+    client closed, ``UsageError`` or ``MissingExtraError``.
     """
+    servers = brokers(url)  # a list, since one string with commas is one server to nats-py
     seen: list[Exception] = []
 
     async def failed(error: Exception) -> None:
@@ -40,7 +41,7 @@ async def connect(
     if creds is not None:
         options["user_credentials"] = _existing(creds)
     try:
-        await asyncio.wait_for(_first(client, url, failed, options), timeout_s)
+        await asyncio.wait_for(_first(client, servers, failed, options), timeout_s)
     except AuthorizationError as error:
         await client.close()
         raise AuthError(f"{shown(url)} refused the credentials: {error}") from error
@@ -62,8 +63,6 @@ def _existing(creds: str) -> str:
 
 
 async def _first(
-    client: Client, url: str, failed: Callable[[Exception], Awaitable[None]], options: dict[str, Any]
+    client: Client, servers: list[str], failed: Callable[[Exception], Awaitable[None]], options: dict[str, Any]
 ) -> None:
-    # A list, since one string with commas is one server to nats-py.
-    servers = url.split(",")
     await client.connect(servers, max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=failed, **options)

@@ -90,6 +90,7 @@ class NatsDoor:
             return
         if self._connected:  # nats-py will not close what was never open
             asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(self._timeout_s + 1)
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(5)  # a connection may be in the making
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -131,3 +132,10 @@ def _error(headers: dict[str, str], body: bytes) -> Exception:
     if headers["Nats-Service-Error-Code"] == "400":
         return UsageError(told.message, code=told.code)
     return RemoteError(told.message, code=told.code)
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -23,7 +23,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``position``: the log position of the facts. ``facts_age_s``: seconds since the older of the two hosts was
     last heard, ``None`` in answers about the past or if never. ``reliable_until``: re-ask after this time.
-    ``way_back``: would the target's stream load on the source.
+    ``way_back``: could the device come back, by its type and its stream; how fresh the facts are is not in it.
     """
 
     verdict: Verdict
@@ -62,12 +62,16 @@ class _Asking(msgspec.Struct, frozen=True):
 
     def judged(self, source: Side, offer: Side) -> Answer:
         verdict = judge(source, offer, self.rules, self.now)
-        back = judge(offer, source, self.rules, self.now).migration
+        reverse = judge(offer, source, self.rules, self.now)
+        back = Outcome.all_of((reverse.user, reverse.migration))
         return self.answer(source, offer.evidence, offer.parent, verdict, back)
 
-    def absent(self, pair: Pair) -> Answer:
-        verdict = judge_absent(pair.source, pair.target, _types(pair.offers), self.rules, self.now)
-        return self.answer(pair.source, pair.target, None, verdict, Outcome.UNKNOWN)
+    def absent(self, pair: Pair, parent: str | None) -> Answer:
+        """``parent``: the one that was named, if one was."""
+        there = [offer for offer in pair.offers if parent in (None, offer.parent)]
+        where = pair.target.hostname if parent is None else f"{pair.target.hostname}/{parent}"
+        verdict = judge_absent(pair.source, pair.target, where, _types(there), self.rules, self.now)
+        return self.answer(pair.source, pair.target, parent, verdict, Outcome.UNKNOWN)
 
     def answer(self, source: Side, target: Evidence, parent: str | None, verdict: Verdict, back: Outcome) -> Answer:
         seen = [host.last_seen for host in (source.evidence, target) if host.last_seen is not None]
@@ -99,7 +103,7 @@ def can_migrate(
     asking = _Asking(pair.position, moment, rules, now)
     offers = _wanted(pair, rest)
     if not offers:
-        return asking.absent(pair)
+        return asking.absent(pair, rest.partition("/")[0] or None)
     return min((asking.judged(pair.source, offer) for offer in offers), key=_best)
 
 

@@ -28,7 +28,7 @@ from mdevreg_server.cli.running import serve, up
         ("mdevreg-server quarantine list", "What could not be applied, and why."),
     ),
 )
-@click.version_option(version("mdevreg"), prog_name="mdevreg-server")
+@click.version_option(version("mdevreg"), prog_name="mdevreg-server", message="%(prog)s %(version)s")
 def cli() -> None:
     """The central registry of mdevreg."""
 

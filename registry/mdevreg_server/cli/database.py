@@ -41,7 +41,7 @@ def db_upgrade(database: str | None) -> None:
     from mdevreg_server import revision, schema
     from mdevreg_server.engine import open_engine
 
-    engine = open_engine(database_url(database), writer=True)
+    engine = open_engine(database_url(database), writer=True, create=True)
     before = revision.current(engine)
     after = schema.upgrade(engine)
     change = "already at" if before == after else f"{before or 'empty'} →"

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import click
 
 from mdevreg.cli.examples import Exampled, ExampledGroup
+from mdevreg.cli.render import printable
 from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
+
+#: How much of a message is shown; ``--raw`` writes the whole.
+SHOWN_BYTES = 4_096
+_COLUMNS = ("ID", "STATE", "CODE", "RECEIVED", "SUBJECT", "SENDER", "TIMES", "REASON")
+#: An item's id; SQL's BIGINT.
+_NUMBER = partial(click.argument, "number", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group(
@@ -29,49 +40,73 @@ def quarantine() -> None:
 @quarantine.command(
     "list",
     cls=Exampled,
-    examples=(("mdevreg-server quarantine list --state all", "Also what was dropped or applied since."),),
+    examples=(
+        ("mdevreg-server quarantine list --state all", "Also what was dropped or applied since."),
+        ("mdevreg-server quarantine list -o json", "One array, for a program."),
+    ),
 )
 @DATABASE()
 @click.option("--state", type=click.Choice(["open", "dropped", "applied", "all"]), default="open", show_default=True)
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1))
-def quarantine_list(database: str | None, state: str, limit: int) -> None:
-    """The newest items."""
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 2**31 - 1))
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def quarantine_list(database: str | None, state: str, limit: int, output: str) -> None:
+    """The newest items. RECEIVED: when it came first. SENDER: host/epoch/seq, if that much can be believed."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.cli.options import reading
 
+    wanted = None if state == "all" else state
     with reading(database_url(database)) as connection:
-        items = store.listed(connection, state=None if state == "all" else state, limit=limit)
-        total = store.count(connection)
-    click.echo(f"{total} open")
-    for item in items:
-        who = f"{item['host'] or '?'} seq {item['seq'] or '?'}"
-        click.echo(f"{item['id']}\t{item['state']}\t{item['code']}\t{who}\tx{item['times']}\t{item['reason']}")
+        items = [store.document(item) for item in store.listed(connection, state=wanted, limit=limit)]
+        total = store.count(connection, state=wanted)
+    click.echo(json.dumps(items, indent=2) if output == "json" else _table([_COLUMNS, *map(_row, items)]))
+    if total > len(items):
+        say(f"mdevreg-server: the newest {len(items)} of {total}; --limit shows more")
+
+
+def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    sender = "-" if item["host"] is None else f"{item['host']}/{item['epoch']}/{item['seq']}"
+    names = ("id", "state", "code", "received_at", "subject")
+    return (*(printable(str(item[name])) for name in names), sender, str(item["times"]), printable(item["reason"]))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 @quarantine.command(
     "show",
     cls=Exampled,
-    examples=(("mdevreg-server quarantine show 3", "The message itself, as it came."),),
+    examples=(
+        ("mdevreg-server quarantine show 3", "What it is, why it was refused, and how it begins."),
+        ("mdevreg-server quarantine show 3 --raw > message", "The message itself, byte for byte."),
+    ),
 )
 @DATABASE()
-@click.argument("number", type=int)
-def quarantine_show(database: str | None, number: int) -> None:
-    """One item, with its message as it came."""
+@click.option("--raw", is_flag=True, help="Write the whole message as it came, and nothing else.")
+@_NUMBER()
+def quarantine_show(database: str | None, raw: bool, number: int) -> None:
+    """One item, with the beginning of its message; what would command a terminal is escaped."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.cli.options import reading
 
     with reading(database_url(database)) as connection:
         item = store.item(connection, number)
-    body = item.pop("body")
-    for name, value in item.items():
-        click.echo(f"{name}: {value if value is not None else ''}")
-    click.echo(f"message ({len(body)} bytes):")
-    click.echo(_printable(body.decode("utf-8", "backslashreplace")))
+    if raw:
+        click.echo(item["body"], nl=False)
+        return
+    for name, value in store.document(item).items():
+        click.echo(f"{name}: {printable(str(value)) if value is not None else '-'}")
+    click.echo(f"message ({len(item['body'])} bytes):\n{_beginning(item['body'])}")
 
 
-def _printable(text: str) -> str:
-    """What was sent must not reach the terminal as commands."""
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+def _beginning(body: bytes) -> str:
+    """What was sent must not reach the terminal as commands, nor as a million characters."""
+    shown = body[:SHOWN_BYTES]
+    text = "\n".join(map(printable, shown.decode("utf-8", "backslashreplace").split("\n")))
+    left_out = len(body) - len(shown)
+    return f"{text}\n… {left_out} bytes are left out; --raw writes the whole message" if left_out else text
 
 
 @quarantine.command(
@@ -85,15 +120,15 @@ def _printable(text: str) -> str:
     ),
 )
 @DATABASE()
-@click.argument("number", type=int)
+@_NUMBER()
 @click.option("--reason", required=True, help="Why; kept with the item.")
 def quarantine_drop(database: str | None, number: int, reason: str) -> None:
-    """Decide that an item will not be applied. It stays readable, with the reason."""
+    """Decide that an open item will not be applied. It stays readable, with the reason."""
     from mdevreg_server import quarantine as store
     from mdevreg_server.cli.options import writing
 
     with writing(database_url(database)) as connection:
-        store.resolve(connection, number, state="dropped", resolution=reason)
+        store.drop(connection, number, reason=reason)
     click.echo(f"{number} dropped")
 
 
@@ -107,17 +142,29 @@ def quarantine_drop(database: str | None, number: int, reason: str) -> None:
 @DATABASE()
 @NATS()
 @CREDS()
-@click.argument("number", type=int)
+@_NUMBER()
 def quarantine_retry(database: str | None, nats: str, creds: str | None, number: int) -> None:
-    """Put an item back on the line: it is published again, and the registry tries it like any other record."""
+    """Put an item back on the line: it is published again, and the registry tries it like any other record.
+
+    One that was dropped is opened again, so that it is marked as applied when it is.
+    """
     from mdevreg_server import quarantine as store
     from mdevreg_server.bus import publish_again
-    from mdevreg_server.cli.options import reading
+    from mdevreg_server.cli.options import writing
 
-    with reading(database_url(database)) as connection:
+    with writing(database_url(database)) as connection:  # before it is published: the registry may be quicker
+        store.reopen(connection, number)
         item = store.item(connection, number)
-    asyncio.run(publish_again(nats, item["subject"], item["body"], creds=creds, say=say))
-    click.echo(f"{number} published again on {item['subject']}; see: mdevreg-server quarantine show {number}")
+    asyncio.run(publish_again(nats, item["subject"], item["body"], creds=creds, say=_say_of_retry))
+    click.echo(
+        f"{number} published again on {printable(item['subject'])}; see: mdevreg-server quarantine show {number}"
+    )
+
+
+def _say_of_retry(line: str) -> None:
+    """One message is sent and the connection closed: that it ends is no event."""
+    if line != "broker.disconnected":
+        say(line)
 
 
 @click.group(

@@ -9,7 +9,7 @@ import click
 
 from mdevreg.cli.examples import Exampled
 from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
-from mdevreg_server.folders import state_folder
+from mdevreg_server.folders import state_folder, url_file
 
 
 @click.command(
@@ -20,7 +20,13 @@ from mdevreg_server.folders import state_folder
         ("mdevreg-server up --port 0 --state-dir /tmp/try", "On any free port, apart from your other history."),
     ),
 )
-@click.option("--port", default=4222, show_default=True, help="Port of the broker on 127.0.0.1; 0 takes a free one.")
+@click.option(
+    "--port",
+    default=4222,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port of the broker on 127.0.0.1; 0 takes a free one.",
+)
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
 @click.option(
     "--demo", "demo_hosts", type=click.IntRange(min=1), metavar="N", help="Add a living fleet of N simulated hosts."
@@ -31,7 +37,10 @@ def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, age
     """Run everything on this machine: broker, registry (SQLite), and an agent on its real udev."""
     from mdevreg_server.up import UpConfig, run_up
 
-    run_up(UpConfig((state_dir or state_folder()).absolute(), port, demo_hosts, seed, agent), say)
+    # A simulated fleet has a folder of its own: it is nobody's history.
+    usual = state_folder() / "demo" if demo_hosts else state_folder()
+    told = None if state_dir else url_file().absolute()
+    run_up(UpConfig((state_dir or usual).absolute(), port, demo_hosts, seed, agent, told), say)
 
 
 @click.command(

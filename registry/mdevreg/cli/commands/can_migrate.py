@@ -42,10 +42,13 @@ def command(session: Session, device: str, to: str) -> View:
     with session.door() as door:
         answer = can_migrate(door, device, to, now=session.now, moment=moment, rules=session.rules)
     outcome = answer.verdict.outcome
+    sentence = _SENTENCE[outcome].format(source=source_name(answer.source), target=target_name(answer))
+    if outcome is Outcome.COMPATIBLE and answer.verdict.available_instances == 0:
+        sentence += f", but no instance is free there {'then' if answer.as_of else 'now'}"
     return View(
         document=document_of(answer, answer=ANSWER[outcome]),
         sheet=Sheet(ANSWER_COLUMNS, [answer_row(answer)]),
-        head=(Line(_SENTENCE[outcome].format(source=source_name(answer.source), target=target_name(answer)), outcome),),
+        head=(Line(sentence, outcome),),
         foot=(*_reasons(answer), *_beside(answer)),
         exit_code=EXIT_CODE[outcome],
     )

@@ -10,6 +10,8 @@ from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import counted, doubts, standing, where_read
 from mdevreg.facts import Hosts
 
+_NONE_YET = "no host has reported yet; start an agent on one: mdevreg-agent run"
+_NONE_THEN = "no host had reported by then"
 _COLUMNS = ("hostname", "host", "site", "kernel", "parents", "types", "devices", "last_seen", "state")
 
 
@@ -34,7 +36,7 @@ def command(session: Session) -> View:
         host["doubts"] = code
     count = counted(len(found.hosts), "host")
     foot = (
-        Line(count if found.hosts else "no host has reported yet; start an agent on one: mdevreg-agent run"),
+        Line(count if found.hosts else _NONE_THEN if moment.as_of else _NONE_YET),
         where_read(found.position, moment.as_of),
     )
     return View(document, sheet, table=sheet, foot=foot)

@@ -75,14 +75,14 @@ def _left_out(found: Targets) -> list[Line]:
 
 
 def _row(answer: Answer) -> tuple[Cell, ...]:
-    """The reasons that decide against it stand under *why*; for a yes, all of them."""
+    """The reasons that decide stand under *why*, and what is told beside them of its capacity."""
     verdict = answer.verdict
-    why = [reason for reason in verdict.reasons if reason.says is verdict.outcome]
+    why = [reason for reason in verdict.reasons if reason.says in (verdict.outcome, None)]
     return (
         ANSWER[verdict.outcome],
         answer.target.hostname,
         answer.target_parent,
         verdict.available_instances,
         ANSWER[answer.way_back],
-        " ".join(reason.code for reason in why),
+        " ".join(dict.fromkeys(reason.code for reason in why)),
     )
