@@ -10,14 +10,14 @@ import asyncio
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from mdevreg.errors import StateError
-from mdevreg.facts import NOW
+from mdevreg.facts import NOW, HostView
 from mdevreg_server import schema
 from mdevreg_server.broker import Broker
 from mdevreg_server.children import Child
@@ -31,6 +31,8 @@ Say = Callable[[str], None]
 #: How long `up` waits for the first host before it names commands all the same.
 KNOWN_WITHIN_S = 15.0
 TRY_EVERY_S = 20.0
+#: How many hosts are looked at for a command that shows something.
+LOOKED_AT = 20
 
 
 class UpConfig(msgspec.Struct, frozen=True):
@@ -155,16 +157,23 @@ def _try(config: UpConfig, database: str, url: str) -> str:
     if config.url_file is None:
         command += f" --url {url}"
     with SqlDoor(open_engine(database, writer=False)) as door:
-        hosts = door.hosts(NOW).hosts
-        full = next((host for host in reversed(hosts) if host.devices), hosts[0] if hosts else None)
-        offered = door.host(full.evidence.host, NOW).parents if full else ()
-    third = f"{command} drivers"
-    for parent in offered:
-        if parent.types and full:
-            third = f"{command} targets {full.evidence.hostname}/{parent.name}/{parent.types[0].id}"
-    name = full.evidence.hostname if full else "HOST"
-    hint = "" if offered else "\nno mediated devices here; to see a fleet that has some: make demo"
+        views = [door.host(host.evidence.host, NOW) for host in door.hosts(NOW).hosts[:LOOKED_AT]]
+    offer = _telling(views)
+    name = offer.partition("/")[0] if offer else next((view.evidence.hostname for view in views), "HOST")
+    third = f"{command} targets {offer}" if offer else f"{command} drivers"
+    hint = "" if offer else "\nno mediated devices here; to see a fleet that has some: make demo"
     return f"try:\n  {command} hosts\n  {command} show {name}\n  {third}{hint}"
+
+
+def _telling(views: Sequence[HostView]) -> str | None:
+    """An offer as HOST/PARENT/TYPE: one whose driver states a stream version, if there is any; there is more to see."""
+    offers = {
+        f"{view.evidence.hostname}/{parent.name}/{kind.id}": kind.migration_stream_version is not None
+        for view in views
+        for parent in view.parents
+        for kind in parent.types
+    }
+    return max(offers, key=lambda name: offers[name], default=None)
 
 
 def _quiet(say: Say) -> Say:
