@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from mdevreg.profiles import Profile
-from mdevreg.records import Device, DriverBuild, HostFacts, Parent
+from mdevreg.records import DriverBuild, HostFacts, Parent
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -129,11 +129,3 @@ class History(msgspec.Struct, frozen=True):
     position: int
     host: str
     changes: tuple[Change, ...]
-
-
-class DeviceView(msgspec.Struct, frozen=True):
-    """A device and where it is."""
-
-    evidence: Evidence
-    parent: str
-    device: Device

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import sqlalchemy as sa
 
@@ -50,8 +48,3 @@ def at(connection: sa.Connection, moment: Moment) -> At:
         position=position,
         historical=moment.as_of is not None or moment.known_at is not None,
     )
-
-
-def all_rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[Any]:
-    """Every row of a query."""
-    return list(connection.execute(statement))

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
@@ -162,8 +161,3 @@ def _kind(error: BaseException) -> str | None:
     if state is None:  # libpq refused before a session began: there is only its text
         return "auth" if "authentication failed" in str(error) else None
     return next((kind for start, kind in _POSTGRESQL if state.startswith(start)), None)
-
-
-def rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[dict[str, Any]]:
-    """All rows of a query as mappings."""
-    return [dict(row) for row in connection.execute(statement).mappings()]

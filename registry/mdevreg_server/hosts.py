@@ -54,10 +54,9 @@ class Hosts:
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
 
-    def forget(self, hosts: Iterable[str] | None = None) -> None:
-        """Forget folds that a failed transaction may have touched; all of them without an argument."""
-        for host in list(self._known if hosts is None else hosts):
-            self._known.pop(host, None)
+    def forget(self) -> None:
+        """Forget every fold: a failed transaction may have touched any."""
+        self._known.clear()
 
 
 def state_columns(fold: HostFold) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 from mdevreg.records import Cause, CompleteBody, Parent, TombstoneBody
 from mdevreg.wire import Decoded
@@ -35,7 +34,7 @@ class Lines:
             self._hostnames[record.host] = decoded.facts.hostname
         name = self._hostnames.get(record.host, record.host[:8])
         seen = record.observed_at.astimezone()
-        return f"{seen:%H:%M:%S} {name:<12} {self._what(decoded)}{_why(record.cause, seen)}"
+        return f"{seen:%H:%M:%S} {name:<12} {self._what(decoded)}{_why(record.cause)}"
 
     def _what(self, decoded: Decoded) -> str:
         record = decoded.record
@@ -76,7 +75,7 @@ def _driver(before: Parent, now: Parent) -> list[str]:
     return [f"driver {old} → {new}"]
 
 
-def _why(cause: Cause, _seen: datetime) -> str:
+def _why(cause: Cause) -> str:
     action = f" {cause.action} {cause.subsystem}" if cause.action else ""
     return f"   [{cause.kind}{action}]"
 

@@ -116,3 +116,25 @@ def test_a_limit_below_one_is_a_wrong_question() -> None:
     """Not an empty list, which would read as "no host"."""
     with pytest.raises(UsageError, match="at least 1"):
         _ask(small_fleet(), limit=0)
+
+
+def test_the_way_back_is_closed_where_the_guest_would_see_another_device() -> None:
+    """Both ways the stream alone would load: another type is no way back either."""
+    fleet = MemoryDoor([_SOURCE, host("beta", msgspec.structs.replace(_retyped(mtty("2")), name="mtty"))])
+    answer = can_migrate(fleet, UUID, "beta/mtty/other-1", now=NOW)
+    assert (answer.verdict.user, answer.verdict.migration) == (Outcome.INCOMPATIBLE, Outcome.COMPATIBLE)
+    assert answer.way_back is Outcome.INCOMPATIBLE
+
+
+def test_a_named_parent_is_what_the_answer_is_about() -> None:
+    """Another parent of the host may well offer the type."""
+    other = msgspec.structs.replace(_retyped(mtty("2")), name="other", path="/devices/other")
+    fleet = MemoryDoor([_SOURCE, host("beta", mtty("2"), other)])
+    answer = can_migrate(fleet, UUID, "beta/other", now=NOW)
+    assert answer.target_parent == "other"
+    assert answer.verdict.reasons[0].text.startswith("beta/other does not offer mtty-1; it offers other-1")
+
+
+def _retyped(parent: Parent) -> Parent:
+    types = tuple(msgspec.structs.replace(kind, id=kind.id.replace("mtty", "other")) for kind in parent.types)
+    return msgspec.structs.replace(parent, types=types)
