@@ -96,6 +96,14 @@ def test_an_unreachable_registry_tells_which_one_was_asked(line: CommandLine) ->
     )
 
 
+def test_a_password_in_an_address_is_in_no_message(line: CommandLine) -> None:
+    """Error messages end in tickets and logs."""
+    line.fail_with(UnreachableError("no answer within 5 s"))
+    done = line("hosts", environ={"MDEVREG_URL": "nats://me:secret@elsewhere:4222"})
+    assert "secret" not in done.err + done.out
+    assert "nats://elsewhere:4222" in done.err
+
+
 def test_an_unexpected_exception_exits_2_and_tells_how_to_see_it(line: CommandLine) -> None:
     """Left to Python it would be 1, which means "no"; the traceback is for those who ask."""
     line.fail_with(ZeroDivisionError("by zero"))

@@ -177,3 +177,25 @@ def test_a_host_that_nothing_is_known_of_gets_an_empty_state(desk: Desk) -> None
     state = wire.decode_state(nothing.data)
     assert (state.epoch, state.seq, state.parents, bytes(state.facts)) == ("", 0, {}, b"null")
     assert rows(desk.engine, RecordLog) == []
+
+
+def test_the_times_of_receipt_never_go_back_for_a_host(desk: Desk) -> None:
+    """A broker's clock that is set back does not make a later record true before an earlier one was received."""
+    records = _three()
+    desk.take(records[0])
+    desk.stream.delay_s -= 1_800
+    desk.take(*records[1:])
+    with desk.engine.connect() as connection:
+        times = list(connection.scalars(sa.select(RecordLog.received_at_us).order_by(RecordLog.position)))
+    assert times == sorted(times)
+
+
+def test_what_is_still_awaited_is_not_told_as_missing(desk: Desk) -> None:
+    """Missing is what a snapshot took the place of; a gap that may yet close is none."""
+    records = _three()
+    desk.take(records[0], records[2])
+    with SqlDoor(desk.engine) as door:
+        assert door.host("alpha", NOW).evidence.missing == 0
+    desk.take(records[1])
+    with SqlDoor(desk.engine) as door:
+        assert door.host("alpha", NOW).evidence.missing == 0
