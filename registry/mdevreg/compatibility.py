@@ -1,7 +1,7 @@
 """``judge``: can this migration stream be loaded there, and why (not)? Pure; the only rule there is.
 
 Every door hands facts to this function (design section 5). The order of questions: user compatibility,
-stream format, versions, evidence; capacity beside them. All reasons are collected.
+stream format, versions, match fields, operators' rules, evidence; capacity beside them. All reasons are collected.
 """
 
 from __future__ import annotations
@@ -13,18 +13,25 @@ import msgspec
 
 from mdevreg.facts import Evidence, Side
 from mdevreg.profiles import Profile
-from mdevreg.streams import Range, StreamSupport, fit
-from mdevreg.support import NoSupport, support_of
-from mdevreg.verdict import Reason, Verdict, verdict_of
+from mdevreg.rules import Rule
+from mdevreg.scopes import concerning
+from mdevreg.stream_reasons import Stream, named, stream_between
+from mdevreg.streams import StreamSet, Tags, contains, meet
+from mdevreg.support import NotMigratable, StreamSupport
+from mdevreg.verdict import Detection, Reason, Verdict, verdict_of
 
 #: After this silence a host's facts are stale: three missed heartbeats of the default 10 s, twice over.
 DEFAULT_STALE_AFTER_S = 60.0
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What an operator decides about verdicts. ``stale_after_s``: silence after which facts are *unknown*."""
+    """What operators decide about verdicts.
+
+    ``stale_after_s``: silence after which facts are *unknown*. ``in_force``: the rules that hold then.
+    """
 
     stale_after_s: float = DEFAULT_STALE_AFTER_S
+    in_force: tuple[Rule, ...] = ()
 
 
 DEFAULT_RULES = Rules()
@@ -32,14 +39,17 @@ DEFAULT_RULES = Rules()
 
 def judge(source: Side, target: Side, rules: Rules, now: datetime) -> Verdict:
     """The verdict for one source and one target, in that direction. ``now`` is aware."""
-    stream, negotiated = stream_reasons(source, target)
+    stream = stream_between(source, target, rules.in_force)
     reasons = (
         *user_reasons(source.profile, target.profile),
-        *stream,
+        *stream.reasons,
+        *rule_reasons(source, target, stream, rules.in_force),
         *evidence_reasons((source.evidence, target.evidence), rules, now),
-        *_capacity(target),
+        *_contradictions((source, target)),
+        *capacity_reasons(target),
     )
-    return verdict_of(reasons, negotiated=negotiated, free=target.available_instances)
+    free, when = target.available_instances, _detection(source, target)
+    return verdict_of(reasons, negotiated=stream.negotiated, free=free, detection=when)
 
 
 def judge_absent(
@@ -51,7 +61,7 @@ def judge_absent(
     """
     kind = source.profile.type
     if kind is None:
-        first = Reason.of("TYPE_UNKNOWN", f"the type of {_named(source)} is not known")
+        first = Reason.of("TYPE_UNKNOWN", f"the type of {named(source)} is not known")
     elif target.changed_at is None:
         first = Reason.of("HOST_NEVER_REPORTED", f"{target.hostname} has never reported anything")
     else:
@@ -84,53 +94,38 @@ def _type(source: str | None, target: str | None) -> Iterator[Reason]:
         yield Reason.of("TYPE_DIFFERS", f"the source is {source}, the target is {target}")
 
 
-def stream_reasons(source: Side, target: Side) -> tuple[tuple[Reason, ...], str | None]:
-    """Would the stream load? The reasons, and the negotiated version where it would."""
-    saves, loads = support_of(source.profile), support_of(target.profile)
-    if isinstance(saves, NoSupport) or isinstance(loads, NoSupport):
-        sides = (("SOURCE", source, saves), ("TARGET", target, loads))
-        return tuple(_unknown(side, of, why) for side, of, why in sides if isinstance(why, NoSupport)), None
-    if saves.format != loads.format:
-        text = f"the source saves {saves.format} streams, the target loads {loads.format} streams"
-        return (Reason.of("STREAM_FORMAT_DIFFERS", text),), None
-    reason = _versions(saves, loads)
-    return (reason,), saves.saves.raw if reason.code == "STREAM_VERSION_LOADS" else None
+def rule_reasons(source: Side, target: Side, stream: Stream, rules: tuple[Rule, ...]) -> Iterator[Reason]:
+    """Denials and permissions. A deny of versions is about streams of its format that are, or may be, of them."""
+    for rule in concerning(rules, source, target):
+        if rule.effect == "allow":
+            yield Reason.of("RULE_ALLOWS", str(rule), rule.id)
+        elif rule.effect == "deny" and _denied(rule, source, stream):
+            yield Reason.of("RULE_DENIES", str(rule), rule.id)
 
 
-def _versions(source: StreamSupport, target: StreamSupport) -> Reason:
-    saves, loads = source.saves, target.loads
-    stream = f"{source.format} stream version {saves}"
-    match fit(saves, loads):
-        case "loads":
-            return Reason.of("STREAM_VERSION_LOADS", f"{stream} is in the target's range {loads}")
-        case "too_new":
-            return Reason.of("STREAM_VERSION_TOO_NEW", f"{stream} is newer than the target's range {loads}")
-        case "too_old":
-            return Reason.of("STREAM_VERSION_TOO_OLD", f"{stream} is older than the target's range {loads}")
-        case "not_equal":
-            text = f"{stream} is not {loads}; the target states no minimum, so it loads its own version only"
-            return Reason.of("STREAM_VERSION_NOT_EQUAL", text)
-        case "schemes_differ":
-            top = loads.maximum if isinstance(loads, Range) else loads.version
-            text = f"{stream} ({saves.scheme}) can't be compared with {loads} ({top.scheme})"
-            return Reason.of("STREAM_SCHEMES_DIFFER", text)
+def _denied(rule: Rule, source: Side, stream: Stream) -> bool:
+    support = source.support
+    if rule.format is None:
+        return True
+    if not isinstance(support, StreamSupport) or support.format != rule.format:
+        return False
+    bad = rule.narrowed_to()
+    return bad is None or _may_be(support.saves, bad, stream)
 
 
-def _unknown(side: str, of: Side, why: NoSupport) -> Reason:
-    driver = of.profile.driver.name if of.profile.driver else "no driver"
-    sentence = {
-        "nothing_stated": f"{driver} states no migration_stream_version",
-        "no_driver": "no driver is bound, so the stated version belongs to no stream format",
-        "unreadable": f"{driver} states a version that is not understood: {why.text!r}",
-        "minimum_above_version": f"{driver} states a minimum above its version: {why.text}",
-    }[why.why]
-    return Reason.of(f"{side}_SUPPORT_UNKNOWN", f"{side.lower()}: {sentence} ({_named(of)} on {of.evidence.hostname})")
+def _may_be(saves: StreamSet, bad: StreamSet, stream: Stream) -> bool:
+    """Whether the stream would be one of the bad ones: the negotiated version is, or any that is saved."""
+    if isinstance(saves, Tags) and isinstance(bad, Tags):
+        return bool({*saves.required, *saves.optional} & {*bad.required, *bad.optional})
+    if stream.without_pins is not None:
+        return contains(bad, stream.without_pins)
+    return meet(saves, bad).fit == "loads"
 
 
 def evidence_reasons(hosts: tuple[Evidence, ...], rules: Rules, now: datetime) -> tuple[Reason, ...]:
     """Doubts about the facts themselves; none if they are fresh and undisputed."""
-    distinct = {host.host: host for host in hosts}
-    return tuple(reason for host in distinct.values() for reason in _doubts(host, rules, now))
+    found = (reason for host in dict.fromkeys(hosts) for reason in _doubts(host, rules, now))
+    return tuple(dict.fromkeys(found))  # two accounts of one host may say the same
 
 
 def _doubts(host: Evidence, rules: Rules, now: datetime) -> Iterator[Reason]:
@@ -149,13 +144,27 @@ def _doubts(host: Evidence, rules: Rules, now: datetime) -> Iterator[Reason]:
         yield Reason.of("HOST_STALE", f"{host.hostname} {seen}, more than {rules.stale_after_s:g} s ago")
 
 
-def _capacity(target: Side) -> Iterator[Reason]:
+def _contradictions(sides: tuple[Side, Side]) -> Iterator[Reason]:
+    """What weaker sources say otherwise; told, since it may be the stronger one that is wrong."""
+    for name, side in zip(("source", "target"), sides, strict=True):
+        support = side.support
+        if isinstance(support, StreamSupport | NotMigratable):
+            for text in support.contradictions:
+                yield Reason.of("SOURCES_CONTRADICT", f"{name}: {support.learned} decides, but {text}", name)
+
+
+def _detection(source: Side, target: Side) -> Detection | None:
+    """When a mismatch would show: early only if both ends can tell before the guest is paused."""
+    checks = [side.support.earliest_check for side in (source, target) if isinstance(side.support, StreamSupport)]
+    if "downtime" in checks:
+        return "downtime"
+    return "pre_copy" if checks == ["pre_copy", "pre_copy"] else None
+
+
+def capacity_reasons(target: Side) -> Iterator[Reason]:
+    """Free instances, told beside the verdict."""
     where, when = f"{target.evidence.hostname}/{target.parent}", "then" if target.evidence.historical else "now"
     if target.available_instances is None:
         yield Reason.of("CAPACITY_UNKNOWN", f"the free instances of {where} are not known")
     elif target.available_instances == 0:
         yield Reason.of("NO_FREE_INSTANCE", f"{where} has no free instance {when}")
-
-
-def _named(side: Side) -> str:
-    return side.device or f"{side.parent}/{side.profile.type}"

@@ -19,8 +19,6 @@ from mdevreg.records import Parent
 _SUSPECT = re.compile(rb"\\(?:[bfr]|u00[01]|u007[fF])|\x7f")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-#: The names of the ``Text`` fields.
-_TEXT_FIELDS = frozenset({"description", "text"})
 
 
 def check(data: bytes, parent: Parent | None) -> None:
@@ -33,7 +31,7 @@ def check(data: bytes, parent: Parent | None) -> None:
     breaks = data.count(b"\\n") + data.count(b"\\t")
     if _SUSPECT.search(data) is None and (not breaks or breaks == _breaks_in_texts(parent)):
         return
-    for path, text in _found(msgspec.json.decode(data), "$", ""):
+    for path, text in _found(msgspec.json.decode(data), "$", ()):
         raise DecodeError(f"control character in {text[:40]!r}", path=path, code="CONTROL_CHARACTER")
 
 
@@ -44,15 +42,23 @@ def _breaks_in_texts(parent: Parent | None) -> int:
     return sum(text.count("\n") + text.count("\t") for text in texts if text)
 
 
-def _found(value: Any, path: str, field: str) -> Iterator[tuple[str, str]]:
+def _found(value: Any, path: str, place: tuple[str | int, ...]) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
-        pattern = _CONTROL_IN_TEXT if field in _TEXT_FIELDS else _CONTROL
+        pattern = _CONTROL_IN_TEXT if _is_text(place) else _CONTROL
         if pattern.search(value):
             yield path, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _found(key, f"{path}[...]", "")
-            yield from _found(item, f"{path}.{key}", key)
+            yield from _found(key, f"{path}[...]", ())
+            yield from _found(item, f"{path}.{key}", (*place[-2:], key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _found(item, f"{path}[{index}]", field)
+            yield from _found(item, f"{path}[{index}]", (*place[-2:], index))
+
+
+def _is_text(place: tuple[str | int, ...]) -> bool:
+    """``types[n].description`` and ``faults[n].text``: by their place, since mappings may have any keys."""
+    match place:
+        case ("types", int(), "description") | ("faults", int(), "text"):
+            return True
+    return False

@@ -5,9 +5,12 @@
     MdevregError
     ├── UsageError              a question or setting that can't be meant        exit 2
     │   ├── NotFoundError       no host, device or type of that name
+    │   ├── CatalogError        catalog files with faults, each by file and line
+    │   ├── VersionError        text that is no version of its scheme
     │   └── MissingExtraError   a part that this installation did not bring
     ├── DecodeError             bytes that are no record; carries the path
-    │   └── SchemaVersionError  a newer major schema
+    │   ├── SchemaVersionError  a newer major schema
+    │   └── StreamError         bytes that are no migration stream, or a broken one
     ├── StateError              a folder, file or database in the wrong state    exit 2
     │   └── WrongRevisionError  the database needs ``mdevreg-server db upgrade``
     ├── AuthError               the broker or database refused the credentials   exit 4
@@ -51,6 +54,22 @@ class NotFoundError(UsageError):
         self.kind, self.name, self.nearest = kind, name, nearest
 
 
+class CatalogError(UsageError):
+    """Catalog files that can't be used. ``faults``: (file, line, what is wrong)."""
+
+    code = "CATALOG"
+
+    def __init__(self, faults: list[tuple[str, int, str]]) -> None:
+        super().__init__("\n".join(f"{file}:{line}: {text}" for file, line, text in faults))
+        self.faults = tuple(faults)
+
+
+class VersionError(UsageError):
+    """Text that is no version of the scheme it was read by."""
+
+    code = "VERSION"
+
+
 class MissingExtraError(UsageError):
     """A door or command needs a package that this installation did not bring."""
 
@@ -75,6 +94,15 @@ class SchemaVersionError(DecodeError):
     """A record of a newer major schema: it can't be read here, only kept."""
 
     code = "SCHEMA_VERSION"
+
+
+class StreamError(DecodeError):
+    """Bytes that are no migration stream, or a broken one.
+
+    ``code`` is STREAM_EMPTY, STREAM_NOT_RECOGNISED, STREAM_TRUNCATED or STREAM_CORRUPT.
+    """
+
+    code = "STREAM_NOT_RECOGNISED"
 
 
 class StateError(MdevregError):

@@ -11,6 +11,8 @@ import msgspec
 
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild, HostFacts, Parent
+from mdevreg.rules import Rule
+from mdevreg.support import NoSupport, Support
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class Side(msgspec.Struct, frozen=True):
     evidence: Evidence
     parent: str  # name of the parent
     profile: Profile
+    support: Support = NoSupport("nothing_stated", "nothing was concluded")  # as the registry understands the profile
     device: str | None = None
     available_instances: int | None = None
 
@@ -76,6 +79,7 @@ class HostView(msgspec.Struct, frozen=True):
     evidence: Evidence
     facts: HostFacts | None
     parents: tuple[Parent, ...]
+    supports: dict[str, Support] = {}  # by PARENT/TYPE and PARENT/DEVICE, as the registry understands them
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -85,6 +89,7 @@ class Pair(msgspec.Struct, frozen=True):
     source: Side
     target: Evidence
     offers: tuple[Side, ...]
+    rules: tuple[Rule, ...] = ()  # all that were known, in force or not
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -93,6 +98,15 @@ class Candidates(msgspec.Struct, frozen=True):
     position: int
     source: Side
     offers: tuple[Side, ...]
+    rules: tuple[Rule, ...] = ()
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """Offers of the fleet, by hostname, host, parent, type."""
+
+    position: int
+    offers: tuple[Side, ...]
+    rules: tuple[Rule, ...] = ()
 
 
 class DriverSpread(msgspec.Struct, frozen=True):
@@ -129,3 +143,10 @@ class History(msgspec.Struct, frozen=True):
     position: int
     host: str
     changes: tuple[Change, ...]
+
+
+class RuleList(msgspec.Struct, frozen=True):
+    """Every rule that was ever known by then, ended ones included, oldest first."""
+
+    position: int
+    rules: tuple[Rule, ...]

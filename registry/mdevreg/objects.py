@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from mdevreg.profiles import Profile, profile_of_device, profile_of_type
+from mdevreg.profiles import Profile, profile_of_device, profile_of_type, same_surroundings, states_nothing_of_its_own
 from mdevreg.records import Device, DriverBuild, HostFacts, MdevType, Parent, digest_of
 
 #: (kind, *key)
@@ -42,15 +42,15 @@ class Profiles:
     """Interns profiles: a digest for each, computed once. Not shared between threads."""
 
     def __init__(self) -> None:
-        self._digests: dict[Profile, str] = {}
+        self._digests: dict[bytes, str] = {}
         self._bodies: dict[str, bytes] = {}
 
     def digest(self, profile: Profile) -> str:
         """The profile's digest: SHA-256 of its canonical JSON, hex."""
-        digest = self._digests.get(profile)
+        body = _encoder.encode(profile)  # a profile holds mappings, which have no hash
+        digest = self._digests.get(body)
         if digest is None:
-            body = msgspec.json.encode(profile)
-            digest = self._digests[profile] = digest_of(body)
+            digest = self._digests[body] = digest_of(body)
             self._bodies[digest] = body
         return digest
 
@@ -86,7 +86,7 @@ def parent_effects(
     The short road of the everyday change, an mdev that comes or goes: nothing that stays is made anew. ``None``,
     and ``objects`` untouched, where more than that differs: then ``parent_objects`` tells.
     """
-    if before.driver != now.driver or not _same_offers(before.types, now.types):
+    if not same_surroundings(before, now) or not _same_offers(before.types, now.types):
         return None
     gone = {device.name: device for device in before.devices}
     new = [device for device in now.devices if gone.pop(device.name, None) != device]
@@ -128,6 +128,7 @@ def _same_offers(before: tuple[MdevType, ...], now: tuple[MdevType, ...]) -> boo
         and old.device_api == new.device_api
         and old.migration_stream_version == new.migration_stream_version
         and old.migration_stream_version_min == new.migration_stream_version_min
+        and old.migration_version == new.migration_version
         for old, new in zip(before, now, strict=True)
     )
 
@@ -144,7 +145,7 @@ def _parent_value(parent: Parent, position: int) -> Value:
 
 def _device_value(parent: Parent, device: Device, offers: dict[Key, Value], profiles: Profiles) -> Value:
     """An mdev that states nothing of its own has the profile of its type; most do, and it is at hand in ``offers``."""
-    plain = device.migration_stream_version is None and parent.driver is not None
+    plain = states_nothing_of_its_own(parent, device)
     offer = offers.get(("offer", parent.path, device.type or "")) if plain else None
     profile = offer[0] if offer else profiles.digest(profile_of_device(parent, device))
     return (device.kind, device.type, profile, device.iommu_group)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw
 
+from mdevreg.shapes import Count, Digest, Line, Name, Path, Seq, Strict, Text, Time, Token
+from mdevreg.statements import Statement
+
 SCHEMA_MAJOR = 1
-SCHEMA_MINOR = 0
+SCHEMA_MINOR = 1
 SCHEMA = f"{SCHEMA_MAJOR}.{SCHEMA_MINOR}"
 
 #: Longest accepted record. Below nats-server's default ``max_payload`` (1 MiB) by room for headers.
@@ -28,36 +30,10 @@ MAX_RECORD_BYTES = 1_000_000
 MAX_TYPES = 4_096
 MAX_DEVICES = 8_192
 MAX_PARENTS = 4_096
-#: One sysfs attribute is at most one page (Documentation/filesystems/sysfs.rst).
-MAX_TEXT_CHARS = 4_096
 
-# ``$`` also matches before a trailing newline in Python; the look-ahead forbids that one.
-_IDENTIFIER = r"^[A-Za-z0-9_-]+$(?!\n)"
-# Control characters are refused by ``mdevreg.wire`` in one pass over the bytes: a pattern per string would take
-# most of the time of decoding. The schema states them all the same.
-_PRINTABLE = {"pattern": r"^[^\u0000-\u001f\u007f]*$"}
-_TEXT = {"pattern": r"^[^\u0000-\u0008\u000b-\u001f\u007f]*$"}
-
-#: One NATS subject token: host ids and epochs.
-Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=_IDENTIFIER)]
-#: A kernel name: device, driver, module, type id. No control characters.
-Name = Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema=_PRINTABLE)]
-#: A path below /sys, as the kernel prints it (DEVPATH).
-Path = Annotated[str, Meta(min_length=1, max_length=1_024, extra_json_schema=_PRINTABLE)]
-#: One line of raw attribute text.
-Line = Annotated[str, Meta(max_length=MAX_TEXT_CHARS, extra_json_schema=_PRINTABLE)]
-#: Raw attribute text; may hold tabs and newlines (mdev ``description`` is multi-line on i915).
-Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS, extra_json_schema=_TEXT)]
-#: SHA-256, lower-case hex.
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
-#: Aware time; naive ones are refused.
-Time = Annotated[datetime, Meta(tz=True)]
-Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Seq = Annotated[int, Meta(ge=1, le=2**53 - 1)]
-
-
-class Strict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of all wire structs: immutable, named fields, defaults left out, nothing unknown."""
+#: Further attributes and plug-ins of one parent.
+MAX_ATTRIBUTES = 64
+MAX_PLUGINS = 32
 
 
 class DriverBuild(Strict, frozen=True):
@@ -81,26 +57,7 @@ class MdevType(Strict, frozen=True):
     available_instances: Count | None = None
     migration_stream_version: Line | None = None  # sketched by the kernel's maintainers; raw text
     migration_stream_version_min: Line | None = None
-
-
-class Device(Strict, frozen=True):
-    """An mdev (named by uuid) or a VF (named by PCI address)."""
-
-    name: Name
-    kind: Literal["mdev", "vf"] = "mdev"
-    type: Name | None = None  # None: the mdev_type link never appeared
-    driver: DriverBuild | None = None  # None: unbound
-    iommu_group: Count | None = None
-    migration_stream_version: Line | None = None  # in the device's own folder
-    migration_stream_version_min: Line | None = None
-
-
-class Fault(Strict, frozen=True):
-    """An attribute that could not be read or understood; reported, never fatal."""
-
-    path: Path  # relative to the parent's folder
-    error: Line  # errno name ("EACCES", "EIO"), or what was wrong with the text
-    text: Text | None = None  # the raw text, where there was one
+    migration_version: Line | None = None  # proposed 2019-2020; opaque, compared whole
 
 
 class PciIds(Strict, frozen=True):
@@ -114,6 +71,75 @@ class PciIds(Strict, frozen=True):
     revision: Line | None = None
 
 
+class VersionRange(Strict, frozen=True):
+    """``[minimum, maximum]`` of NVIDIA's vGPU versions, both included (nvmlVgpuVersion_t)."""
+
+    minimum: Count
+    maximum: Count
+
+
+class Nvml(Strict, frozen=True):
+    """What NVIDIA's management library answers of one GPU; each is absent where it did not answer.
+
+    Source: NVML API reference, vGPU migration; nvmlVgpuPgpuMetadata_t.
+    """
+
+    driver_version: Line | None = None  # of the host: the vGPU manager
+    supported: VersionRange | None = None  # nvmlGetVgpuVersion, what the host could
+    pinned: VersionRange | None = None  # what it is set to (nvmlSetVgpuVersion); no event tells a change
+    gpu_range: VersionRange | None = None  # hostSupportedVgpuRange in this GPU's metadata
+    migration: bool | None = None  # pgpuVirtualizationCaps, bit 0
+    ecc: bool | None = None
+    mig: bool | None = None
+    name: Line | None = None  # "NVIDIA H100 PCIe"
+    board: Line | None = None  # board part number
+    virtualization_mode: Line | None = None
+    vgpu_types: Annotated[dict[Name, Line], Meta(max_length=MAX_TYPES)] = {}  # id ("nvidia-558") to name
+    host_os: Line | None = None  # ID and VERSION_ID of os-release(5): vendor rules name them
+    metadata: Line | None = None  # the GPU's blob, base64: kept as evidence, only NVML may judge it
+    metadata_text: Line | None = None  # nvmlDeviceGetPgpuMetadataString
+
+
+class VgpuInstance(Strict, frozen=True):
+    """What NVML answers of a running vGPU (nvmlVgpuMetadata_t)."""
+
+    guest_version: Count | None = None  # negotiated with the guest's driver: what its stream is
+    guest_driver_version: Line | None = None
+    migration: bool | None = None  # vgpuVirtualizationCaps, bit 0
+    metadata: Line | None = None  # base64
+
+
+class Answer(Strict, frozen=True):
+    """What one exec plug-in says of a parent: of all its types, of single types, of single devices."""
+
+    all: Statement | None = None
+    types: Annotated[dict[Name, Statement], Meta(max_length=MAX_TYPES)] = {}
+    devices: Annotated[dict[Name, Statement], Meta(max_length=MAX_DEVICES)] = {}
+
+
+class Device(Strict, frozen=True):
+    """An mdev (named by uuid) or a VF (named by PCI address)."""
+
+    name: Name
+    kind: Literal["mdev", "vf"] = "mdev"
+    type: Name | None = None  # None: the mdev_type link never appeared
+    driver: DriverBuild | None = None  # None: unbound
+    iommu_group: Count | None = None
+    migration_stream_version: Line | None = None  # in the device's own folder
+    migration_stream_version_min: Line | None = None
+    migration_version: Line | None = None
+    pci: PciIds | None = None  # of a VF
+    vgpu: VgpuInstance | None = None  # of a running vGPU
+
+
+class Fault(Strict, frozen=True):
+    """An attribute that could not be read or understood; reported, never fatal."""
+
+    path: Path  # relative to the parent's folder
+    error: Line  # errno name ("EACCES", "EIO"), or what was wrong with the text
+    text: Text | None = None  # the raw text, where there was one
+
+
 class Parent(Strict, frozen=True):
     """The complete state of one parent device."""
 
@@ -125,6 +151,10 @@ class Parent(Strict, frozen=True):
     types: Annotated[tuple[MdevType, ...], Meta(max_length=MAX_TYPES)] = ()  # by id
     devices: Annotated[tuple[Device, ...], Meta(max_length=MAX_DEVICES)] = ()  # by name
     faults: Annotated[tuple[Fault, ...], Meta(max_length=MAX_TYPES)] = ()
+    # Raw text by path below the parent ("infiniband/board_id"): what migration rules of its driver ask for.
+    attributes: Annotated[dict[Name, Line], Meta(max_length=MAX_ATTRIBUTES)] = {}
+    nvml: Nvml | None = None
+    answers: Annotated[dict[Name, Answer], Meta(max_length=MAX_PLUGINS)] = {}  # by plug-in
 
 
 class HostFacts(Strict, frozen=True):

@@ -18,6 +18,8 @@ RECORDS_SUBJECTS = f"{ROOT}.record.*"
 FLEET_SUBJECTS = f"{ROOT}.fleet.>"
 BEATS = f"{ROOT}.beat.*"
 QUERIES = f"{ROOT}.q"
+#: What changes what the registry believes: apart from questions, so that permissions can tell them apart.
+DECISIONS = f"{ROOT}.decide"
 SERVICE = "mdevreg"
 #: The registry's durable pull consumer of MDEVREG_RECORDS.
 DURABLE = "mdevreg-registry"
@@ -49,6 +51,11 @@ def fleet_host(host: str) -> str:
 def query(endpoint: str) -> str:
     """Where the registry answers a question."""
     return f"{QUERIES}.{endpoint}"
+
+
+def decision(endpoint: str) -> str:
+    """Where the registry takes decisions: rules added and ended, catalog entries imported."""
+    return f"{DECISIONS}.{endpoint}"
 
 
 def host_of(subject: str) -> str:

@@ -32,9 +32,8 @@ from mdevreg.records import (
     Parent,
     ParentBody,
     Record,
-    Seq,
-    Token,
 )
+from mdevreg.shapes import Seq, Token
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

@@ -14,9 +14,11 @@ import yaml
 from mdevreg.errors import UsageError
 from mdevreg.facts import Drivers, History, Hosts, HostView
 from mdevreg.query.questions import Answer, Targets
+from mdevreg.records import Device
+from mdevreg.shipped import shipped_entries
 from support.command_line import CommandLine
 from support.memory_door import MemoryDoor, MemoryHost, State
-from support.small_fleet import LONELY, NOW, UUID, host, mtty, small_fleet
+from support.small_fleet import LONELY, NOW, UUID, host, mtty, other_parent, recorded_mtty, small_fleet
 
 _OUTCOMES = [
     (["can-migrate", UUID, "--to", "beta"], 0, "yes: "),
@@ -82,12 +84,14 @@ def test_csv_has_one_header_and_rows_of_its_width(line: CommandLine, argv: list[
 
 def test_reasons_follow_with_their_codes_then_what_to_rely_on(line: CommandLine) -> None:
     """First the answer, then each reason on a line, then capacity, way back, age, position."""
-    not_equal = "mtty stream version 2 is not [1]; the target states no minimum, so it loads its own version only"
     assert line("can-migrate", UUID, "--to", "gamma").out.splitlines() == [
         f"no: {UUID} (mtty-1 on alpha) can't migrate to gamma/mtty",
         "  USER_COMPATIBLE           both are mtty-1 over vfio-pci",
-        f"  STREAM_VERSION_NOT_EQUAL  {not_equal}",
+        "  STREAM_VERSION_NOT_EQUAL  mtty stream version 2 is not [1]; the target loads its own version only",
         "  NO_FREE_INSTANCE          gamma/mtty has no free instance now",
+        "source: saves mtty 2, learned from sysfs migration_stream_version",
+        "target: loads mtty 1, learned from sysfs migration_stream_version",
+        "a mismatch would show: not known",
         "capacity: 0 free now on gamma/mtty",
         "way back: yes",
         "facts: heard 3 s ago; reliable until 2026-11-24T10:00:57Z, then ask again",
@@ -95,9 +99,59 @@ def test_reasons_follow_with_their_codes_then_what_to_rely_on(line: CommandLine)
     ]
 
 
+def test_a_yes_names_the_negotiated_version_and_where_support_was_learned(line: CommandLine) -> None:
+    """What the catalog says is told with its entry and its confidence; so is when a mismatch would show."""
+    device = Device(name=UUID, type="mtty-1")
+    door = MemoryDoor([host("alpha", recorded_mtty(devices=(device,))), host("beta", recorded_mtty())])
+    door.believe("shipped", shipped_entries())
+    line.door = lambda: door
+    done = line("can-migrate", UUID, "--to", "beta")
+    assert done.out.splitlines()[4:8] == [
+        "source: saves mtty 1.0, learned from catalog mtty-1.0-recorded (measured)",
+        "target: loads mtty 1.0, learned from catalog mtty-1.0-recorded (measured)",
+        "negotiated: 1.0",
+        "a mismatch would show: before the guest is paused",
+    ]
+    (row,) = csv.DictReader(io.StringIO(line("can-migrate", UUID, "--to", "beta", "-o", "csv").out))
+    assert (row["saves"], row["loads"], row["detection"]) == ("mtty 1.0", "mtty 1.0", "pre_copy")
+    assert row["target_learned"] == "catalog mtty-1.0-recorded (measured)"
+    assert "catalog mtty-1.0-recorded (measured)" in line("targets", UUID).out
+
+
+def test_what_is_not_known_of_a_driver_is_told_where_its_support_would_stand(line: CommandLine) -> None:
+    """No line is left out: the reader sees that nothing was learned, and that a driver without migration has none."""
+    door = MemoryDoor([host("alpha", other_parent("x-1")), host("beta", mtty(None))])
+    line.door = lambda: door
+    out = line("can-migrate", "alpha/mdpy/x-1", "--to", "beta/mtty/mtty-1").out
+    assert "source: what it saves is not known (nothing stated)" in out
+    assert "target: what it loads is not known (nothing stated)" in out
+    door.believe("shipped", shipped_entries())
+    out = line("can-migrate", "alpha/mdpy/x-1", "--to", "beta/mtty/mtty-1").out
+    assert "source: no migration, learned from catalog mdpy-6.12.117 (source)" in out
+
+
+def test_show_tells_what_each_type_and_device_saves_and_loads(line: CommandLine) -> None:
+    """As the registry understands them, with the source; what is unknown is a dash, with the why."""
+    device = Device(name=UUID, type="mtty-1")
+    odd = msgspec.structs.replace(mtty("2", "1"), path="/devices/odd", name="odd")
+    door = MemoryDoor([host("alpha", recorded_mtty(devices=(device,)), odd, other_parent("x-1"))])
+    line.door = lambda: door
+    rows = list(csv.DictReader(io.StringIO(line("show", "alpha", "-o", "csv").out)))
+    assert [(row["parent"], row["saves"], row["loads"], row["learned"]) for row in rows if row["parent"] == "odd"] == [
+        ("odd", "mtty 2", "mtty [1, 2]", "sysfs migration_stream_version")
+    ]
+    assert {row["learned"] for row in rows if row["parent"] == "mtty"} == {"nothing stated"}
+    door.believe("shipped", shipped_entries())
+    rows = list(csv.DictReader(io.StringIO(line("show", "alpha", "-o", "csv").out)))
+    known = {(row["type"], row["device"]): (row["saves"], row["loads"]) for row in rows if row["parent"] == "mtty"}
+    assert known["mtty-1", UUID] == known["mtty-2", ""] == ("mtty 1.0", "mtty 1.0")
+    assert ("no migration", "no migration") in {(row["saves"], row["loads"]) for row in rows}
+    assert "parent" in line("show", "alpha").out.lower()
+
+
 def test_targets_lists_the_best_first_and_says_what_it_left_out(line: CommandLine) -> None:
     """Compatible, then unknown, then incompatible; limits and filters are told, counts are over all."""
-    assert [row.split()[:2] for row in line("targets", UUID).out.splitlines()[2:-1]] == [
+    assert [row.split()[:2] for row in line("targets", UUID).out.splitlines()[2:-2]] == [
         ["yes", "beta"],
         ["unknown", "delta"],
         ["no", "gamma"],

@@ -13,7 +13,10 @@ import pytest
 
 from support.processes import RunCli, isolated_environment, program
 
-_COMMANDS = ["hosts", "show", "can-migrate", "targets", "history", "drivers"]
+_COMMANDS = [
+    *("hosts", "show", "can-migrate", "targets", "eval", "explain", "history", "drivers"),
+    *("rule", "stream", "vercmp"),
+]
 #: A run over the small fleet, in a process of its own: ``TESTS`` is where ``support`` is.
 _OVER_MEMORY = """
 import sys, time

@@ -21,6 +21,8 @@ from support.processes import Program, RunCli, StartCli, eventually
 from support.publisher import Look, Publisher
 from support.small_fleet import LONELY, UUID, small_hosts
 
+STREAMS = Path(__file__).parents[1] / "streams"
+
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -103,6 +105,34 @@ def test_every_question_is_answered_over_nats_and_over_sql(registry: Registry, r
     _answers(registry, "--url", registry.database)
     _says_the_same(registry, ["hosts"], ["show", "alpha"], ["drivers"], ["history", "alpha"], ["targets", UUID])
     _errors(registry)
+    _rules(registry)
+    _streams(registry)
+
+
+def _rules(registry: Registry) -> None:
+    """A rule decides at the next question through every door; beside a running registry only it may write."""
+    added = registry.answer("rule", "add", "deny", "--to", "host=beta", "--message", "CASE-7")["rule"]
+    for url in (registry.url, registry.database):
+        done = registry("--url", url, "can-migrate", UUID, "--to", "beta")
+        assert (done.code, f"deny rule {added['id']} by " in done.out) == (1, True)
+        assert registry("--url", url, "rule", "show", added["id"]).first.endswith(": CASE-7")
+        assert registry("--url", url, "rule", "show", "r").code == 2
+    done = registry("--url", registry.database, "rule", "end", added["id"])
+    assert (done.code, done.out) == (2, "")
+    assert "SECOND_WRITER" in done.err
+    assert registry("rule", "end", added["id"]).first.startswith("ended: ")
+    assert registry("can-migrate", UUID, "--to", "beta").code == 0
+    assert registry("rule", "list").first == "0 rules in force, 0 to come; 1 ended (--all lists them)"
+
+
+def _streams(registry: Registry) -> None:
+    """The fleet's drivers state whole numbers, the stream says 1.0: known to load mtty, and yet not comparable."""
+    stream = str(STREAMS / "mtty-stream-1.0-1port.bin")
+    for url in (registry.url, registry.database):
+        done = registry("--url", url, "targets", "--stream", stream)
+        assert (done.code, done.err) == (3, "")
+        assert "of 4 hosts known to load mtty streams: 4 unknown" in done.first
+        assert "STREAM_SCHEMES_DIFFER" in done.out
 
 
 def _answers(registry: Registry, *door: str) -> None:

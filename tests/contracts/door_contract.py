@@ -13,12 +13,17 @@ from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Evidence, Moment, Side
 from mdevreg.query import questions
 from mdevreg.query.door import Door
+from mdevreg.support import NoSupport, StreamSupport
 from mdevreg.verdict import Outcome
-from support.door_fleet import ASKED, memory_door, records_of
+from support.door_fleet import ASKED, PIN_ENDED, memory_door, records_of
 from support.hosts import uuid_of
 from support.publisher import EPOCH_START
 
 OpenDoor = Callable[[], Door]
+
+
+#: Positions that the catalog and the rules of ``support.door_fleet`` take after the records.
+BELIEFS = 4
 
 
 def _second(number: float) -> datetime:
@@ -63,7 +68,7 @@ class DoorContract:
 
     def test_hosts_now_are_counted(self, door: Door) -> None:
         hosts = door.hosts(NOW)
-        assert hosts.position == len(records_of())
+        assert hosts.position == memory_door().position == len(records_of()) + BELIEFS
         names = [host.evidence.hostname for host in hosts.hosts]
         assert names == ["alpha", "beta", "eta", "gamma", "twin", "twin", "zeta"]
         beta = hosts.hosts[1]
@@ -80,13 +85,14 @@ class DoorContract:
     def test_a_host_is_shown_whole_as_of_the_moment(self, door: Door, moment: Moment) -> None:
         found, expected = door.host("alpha", moment), memory_door().host("alpha", moment)
         assert (found.facts, found.parents) == (expected.facts, expected.parents)
+        assert found.supports == expected.supports
         assert _placeless(found.evidence) == _placeless(expected.evidence)
 
     def test_a_host_is_found_by_its_id_too(self, door: Door) -> None:
         assert door.host("host-d", NOW).evidence.hostname == "twin"
 
     def test_the_answer_carries_the_position_it_was_read_at(self, door: Door) -> None:
-        assert door.host("alpha", NOW).position == len(records_of())
+        assert door.host("alpha", NOW).position == len(records_of()) + BELIEFS
 
     @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
     def test_a_pair_is_the_source_and_all_that_the_target_offers(self, door: Door, moment: Moment) -> None:
@@ -99,12 +105,15 @@ class DoorContract:
         found = door.pair(uuid_of(1), "beta", moment)
         assert _same(found.source) == _same(expected.source)
         assert list(map(_same, found.offers)) == list(map(_same, expected.offers))
+        assert found.rules == expected.rules
 
     @pytest.mark.parametrize("device", [uuid_of(1), f"alpha/{uuid_of(1)}", "alpha/mtty/mtty-1", "host-a/mtty/mtty-1"])
     def test_candidates_are_every_offer_of_the_type(self, door: Door, device: str) -> None:
         found, expected = door.candidates(device, NOW), memory_door().candidates(device, NOW)
         assert found.source == expected.source
         assert found.offers == expected.offers
+        assert found.rules == expected.rules
+        assert len(found.rules) == 2
         assert [offer.evidence.host for offer in found.offers[:3]] == ["host-a", "host-b", "host-b"]
 
     def test_a_device_is_there_only_while_it_lived(self, door: Door) -> None:
@@ -135,6 +144,38 @@ class DoorContract:
     def test_drivers_are_counted_by_build(self, door: Door, moment: Moment) -> None:
         found, expected = door.drivers(moment).drivers, memory_door().drivers(moment).drivers
         assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+    @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+    def test_loading_is_every_offer_whose_build_is_known_to_load_the_format(self, door: Door, moment: Moment) -> None:
+        found, expected = door.loading("mtty", moment), memory_door().loading("mtty", moment)
+        assert list(map(_same, found.offers)) == list(map(_same, expected.offers))
+        assert found.rules == expected.rules
+        assert all(isinstance(offer.support, StreamSupport) for offer in found.offers)
+
+    def test_a_build_that_states_nothing_is_not_known_to_load_anything(self, door: Door) -> None:
+        offers = door.loading("mtty", NOW).offers
+        assert [(o.evidence.hostname, o.parent) for o in offers][:4] == [
+            ("alpha", "mtty"),
+            ("beta", "mtty"),
+            ("beta", "mtty2"),
+            ("eta", "mtty"),
+        ]
+        assert "mtty7" not in {offer.parent for offer in offers}
+        assert isinstance(door.host("eta", NOW).supports["mtty7/mtty-7"], NoSupport)
+        assert door.loading("hisi_acc", NOW).offers == ()
+        with pytest.raises(UsageError):
+            door.loading("a\x00b", NOW)
+
+    @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+    def test_rules_are_all_that_were_known_ended_ones_included(self, door: Door, moment: Moment) -> None:
+        found = door.rules(moment).rules
+        assert found == memory_door().rules(moment).rules
+        told = [(rule.effect, rule.valid_until) for rule in found]
+        assert told == ([] if moment.known_at else [("deny", None), ("pin", PIN_ENDED)])
+
+    def test_a_rule_that_was_not_ended_yet_was_in_force_as_far_as_was_known(self, door: Door) -> None:
+        before = len(records_of()) + BELIEFS - 1
+        assert [rule.valid_until for rule in door.rules(Moment(known_at=before)).rules] == [None, None]
 
     @pytest.mark.parametrize("ask", ["host", "device", "type", "parent", "target", "history"])
     def test_an_unknown_name_is_answered_with_the_nearest(self, door: Door, ask: str) -> None:

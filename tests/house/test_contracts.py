@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from support.tree import ROOT, modules, name, python_files
 
 LINTER: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-#: The rooms of the language that are allowed to do IO, or to be run.
-DOORS = {"mdevreg.cli", "mdevreg.query", "mdevreg.__main__"}
+#: The rooms of the language that are allowed to do IO, or to be run; ``shipped`` reads the files beside it.
+DOORS = {"mdevreg.cli", "mdevreg.query", "mdevreg.shipped", "mdevreg.__main__"}
 #: What reads a clock; ``datetime`` itself can't be forbidden by import.
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 
@@ -26,10 +27,19 @@ def _contract(start: str) -> dict[str, Any]:
 PURE: list[str] = _contract("the language does no IO")["source_modules"]
 
 
-def _file(module: str) -> Path:
+def _files(module: str) -> list[Path]:
+    """The file of a room, or those of a package."""
     package = module.partition(".")[0]
     role = "agent" if package == "mdevreg_agent" else "registry"
-    return ROOT / role / Path(*module.split(".")).with_suffix(".py")
+    place = ROOT / role / Path(*module.split("."))
+    found = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    assert found
+    return found
+
+
+def _nodes(module: str) -> Iterator[ast.AST]:
+    for file in _files(module):
+        yield from ast.walk(ast.parse(file.read_text(encoding="utf-8")))
 
 
 def test_every_room_of_the_language_is_under_the_rule() -> None:
@@ -43,7 +53,7 @@ def test_a_pure_room_reads_no_clock(module: str) -> None:
     """Whoever needs the time is given it: no ``datetime.now()`` and the like."""
     calls = [
         node.lineno
-        for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8")))
+        for node in _nodes(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
         if isinstance(node.func.value, ast.Name) and node.func.value.id in {"datetime", "date", "time", "dt"}
     ]
@@ -55,7 +65,7 @@ def test_a_pure_room_opens_no_file(module: str) -> None:
     """``open`` and ``print`` need no import, so that no import contract sees them."""
     calls = [
         node.lineno
-        for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8")))
+        for node in _nodes(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"}
     ]
     assert calls == []

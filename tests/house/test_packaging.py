@@ -28,6 +28,7 @@ PACKAGES = {"mdevreg_agent": "agent", "mdevreg": "registry", "mdevreg_server": "
 LIBRARY = ("mdevreg", "mdevreg.*", "mdevreg_server")
 NATS_ROOMS = ("mdevreg.query.connection", "mdevreg.query.nats_door")
 SQL_ROOMS = ("mdevreg_server.sql_door",)
+NVML_ROOMS = ("mdevreg_agent.nvml_calls", "mdevreg_agent.nvml_gpus")
 CLI_ROOMS = ("mdevreg.cli", "mdevreg.cli.*")
 
 
@@ -54,12 +55,23 @@ PROFILES = {
         Profile("nats", LIBRARY, CLI_ROOMS, BASE | {"nats-py"}),
         Profile("sql", LIBRARY + SQL_ROOMS, NATS_ROOMS + CLI_ROOMS, SQL),
         Profile("cli", LIBRARY, NATS_ROOMS, CLI),
-        Profile("agent", (*LIBRARY, "mdevreg_agent", "mdevreg_agent.*"), CLI_ROOMS, BASE | {"nats-py", "pyudev"}),
+        Profile(
+            "agent",
+            (*LIBRARY, "mdevreg_agent", "mdevreg_agent.*"),
+            CLI_ROOMS + NVML_ROOMS,
+            BASE | {"nats-py", "pyudev"},
+        ),
+        Profile(
+            "nvidia",
+            (*LIBRARY, "mdevreg_agent", "mdevreg_agent.*"),
+            CLI_ROOMS,
+            BASE | {"nats-py", "pyudev", "nvidia-ml-py"},
+        ),
         Profile(
             "server",
             (*LIBRARY, "mdevreg_server.*"),
             (),
-            SQL | CLI | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe"},
+            SQL | CLI | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"},
         ),
     ]
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,7 +13,8 @@ from mdevreg import subjects
 from mdevreg.errors import UsageError
 from mdevreg.objects import KINDS, Profiles, host_objects, parent_effects, parent_objects
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
-from mdevreg.records import Device, DriverBuild, HostFacts, MdevType, Parent
+from mdevreg.records import Answer, Device, DriverBuild, HostFacts, MdevType, Nvml, Parent, PciIds, VgpuInstance
+from mdevreg.statements import Statement
 from support.strategies import UUID_1, parents, profiles, tokens
 
 
@@ -85,6 +88,100 @@ def test_two_profiles_have_one_digest_exactly_if_they_are_equal(one: Profile, ot
     interned = Profiles()
     assert (interned.digest(one) == interned.digest(other)) == (one == other)
     assert interned.digest(one) == Profiles().digest(one)
+
+
+_MTTY = Parent(
+    path="/devices/virtual/mtty/mtty",
+    name="mtty",
+    driver=DriverBuild(name="mtty", module="mtty", kernel_release="6.12.0-1-amd64", version="0.1", srcversion="A" * 23),
+    types=(
+        MdevType(
+            id="mtty-1",
+            device_api="vfio-pci",
+            name="Single port serial",
+            available_instances=3,
+            migration_stream_version="2",
+            migration_stream_version_min="1",
+        ),
+        MdevType(id="mtty-2"),
+    ),
+    devices=(Device(name=UUID_1, type="mtty-1", migration_stream_version="1"),),
+)
+_QAT = Parent(
+    path="/devices/pci0000:6b/0000:6b:00.0",
+    name="0000:6b:00.0",
+    driver=DriverBuild(name="4xxx"),
+    pci=PciIds(vendor="0x8086", device="0x4940"),
+    types=(MdevType(id="pci-8086:4941", device_api="vfio-pci"),),
+    devices=(
+        Device(
+            name="0000:6b:00.1",
+            kind="vf",
+            type="pci-8086:4941",
+            driver=DriverBuild(
+                name="qat_vfio_pci", module="qat_vfio_pci", kernel_release="6.12.117", build_id="0f" * 20
+            ),
+        ),
+    ),
+)
+
+
+def test_a_record_of_schema_1_0_has_the_profiles_that_it_had() -> None:
+    """Byte for byte: what 1.1 added is left out where it was not seen, so that a log may be read again for ever."""
+    interned = Profiles()
+    of_types = [interned.digest(profile_of_type(each, kind)) for each in (_MTTY, _QAT) for kind in each.types]
+    of_devices = [interned.digest(profile_of_device(each, device)) for each in (_MTTY, _QAT) for device in each.devices]
+    assert of_types == [
+        "06de53f7445c39248a5400df9bd42f6e022417d6a359b5bb20caa332cc97ff5b",
+        "17675493c060e447f6a3fd63db1af71ea889cd4d11e870c8d39af5a5eb214706",
+        "b8290504b6bcd2573ed469a06cc9f4333f378d95fc9445920f4853f110aa6d93",
+    ]
+    assert of_devices == ["61f23ebcf6d8e1a48b397a53e85acc8965bfd17222333577aaa100870b819b98", of_types[2]]
+    assert interned.digest(Profile()) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"attributes": {"infiniband/board_id": "MT_0000000359"}},
+        {"nvml": Nvml(ecc=True)},
+        {"answers": {"plug-in": Answer(all=Statement(migratable=False))}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_is_seen_of_a_parent_is_in_each_of_its_profiles(changed: dict[str, Any]) -> None:
+    """A match rule may ask for it; a change of it is told for every type and device."""
+    now = msgspec.structs.replace(_MTTY, **changed)
+    interned = Profiles()
+    before, after = (parent_objects(each, 7, interned) for each in (_MTTY, now))
+    assert {key[0] for key in before if before[key] != after[key]} == {"offer", "device"}
+    assert all(before[key] != after[key] for key in before if key[0] in ("offer", "device"))
+    assert parent_effects(_MTTY, now, dict(before), 8, interned) is None
+
+
+def test_what_is_evidence_only_makes_no_profile() -> None:
+    """NVML's blobs differ from card to card; they stay in the record."""
+    cards = [
+        msgspec.structs.replace(
+            _MTTY, nvml=Nvml(ecc=True, metadata=blob, metadata_text=blob, vgpu_types={"nvidia-1": blob})
+        )
+        for blob in ("QQ==", "Qg==")
+    ]
+    assert profile_of_type(cards[0], _MTTY.types[0]) == profile_of_type(cards[1], _MTTY.types[0])
+    vgpus = [
+        Device(name=UUID_1, type="mtty-1", vgpu=VgpuInstance(guest_version=3, metadata=blob)) for blob in ("A", "B")
+    ]
+    assert len({profile_of_device(_MTTY, vgpu).guest_version for vgpu in vgpus}) == 1
+    assert profile_of_device(_MTTY, vgpus[0]) == profile_of_device(_MTTY, vgpus[1])
+
+
+def test_a_plug_in_speaks_of_a_device_before_its_type_before_all() -> None:
+    """The most special first; of other types and devices it says nothing here."""
+    all_, kind, device = (Statement(format=name) for name in ("all", "type", "device"))
+    answer = Answer(all=all_, types={"mtty-1": kind, "mtty-2": all_}, devices={UUID_1: device, "other": all_})
+    parent = msgspec.structs.replace(_MTTY, answers={"b": answer, "a": Answer(devices={"other": device})})
+    assert profile_of_device(parent, parent.devices[0]).answers == {"b": (device, kind, all_)}
+    assert profile_of_type(parent, parent.types[0]).answers == {"b": (kind, all_)}
 
 
 def test_a_host_is_one_row() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from mdevreg.compatibility import Rules, judge
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Moment
-from mdevreg.query.questions import Targets, can_migrate, targets
+from mdevreg.inspection import Inspected
+from mdevreg.query.questions import Targets, can_migrate, targets, targets_of_stream
 from mdevreg.records import Parent
+from mdevreg.rules import Rule, Scope
 from mdevreg.verdict import Outcome
 from support.memory_door import MemoryDoor
-from support.small_fleet import NOW, UUID, host, mtty, small_fleet
+from support.small_fleet import NOW, UUID, host, mtty, other_parent, small_fleet
 
 _SOURCE = host("alpha", mtty("2", devices=1))
 _PARENTS = st.builds(
@@ -138,3 +141,74 @@ def test_a_named_parent_is_what_the_answer_is_about() -> None:
 def _retyped(parent: Parent) -> Parent:
     types = tuple(msgspec.structs.replace(kind, id=kind.id.replace("mtty", "other")) for kind in parent.types)
     return msgspec.structs.replace(parent, types=types)
+
+
+def _rule(effect: Literal["deny", "allow"], **changed: Any) -> Rule:
+    good = Rule(id="new", effect=effect, author="op", message="why", valid_from=NOW - timedelta(hours=1))
+    return msgspec.structs.replace(good, **changed)
+
+
+def test_operators_rules_decide_in_every_question() -> None:
+    """One host, all hosts; the counts are of what was decided, and the rule is among the reasons."""
+    door = MemoryDoor([_SOURCE, host("beta", mtty("2")), host("gamma", mtty(None))])
+    assert _outcomes(door) == {"beta": Outcome.COMPATIBLE, "gamma": Outcome.UNKNOWN}
+    allow = door.add_rule(_rule("allow", target=Scope(host=("gamma",))))
+    assert _outcomes(door) == {"beta": Outcome.COMPATIBLE, "gamma": Outcome.COMPATIBLE}
+    deny = door.add_rule(_rule("deny", where=Scope(driver=("mtty",))))
+    assert _outcomes(door) == {"beta": Outcome.INCOMPATIBLE, "gamma": Outcome.INCOMPATIBLE}
+    assert _ask(door).counts == {"compatible": 0, "incompatible": 2, "unknown": 0}
+    answer = can_migrate(door, UUID, "gamma", now=NOW)
+    assert {reason.name for reason in answer.verdict.reasons if reason.about == "rule"} == {allow.id, deny.id}
+
+
+def test_the_rules_are_those_that_hold_at_the_time_asked_about() -> None:
+    """Valid time: an ended rule still decides about the past; system time: what was not known then does not."""
+    door = MemoryDoor([_SOURCE, host("beta", mtty("2"))])
+    before = door.position
+    rule = door.add_rule(_rule("deny"))
+    door.end_rule(rule.id, at=NOW - timedelta(minutes=10), author="op")
+    asked = {
+        "now": Moment(),
+        "an hour before it began": Moment(as_of=NOW - timedelta(minutes=90)),
+        "while it held": Moment(as_of=NOW - timedelta(minutes=30)),
+        "as known before": Moment(as_of=NOW - timedelta(minutes=30), known_at=before),
+    }
+    found = {
+        name: can_migrate(door, UUID, "beta", now=NOW, moment=when).verdict.outcome for name, when in asked.items()
+    }
+    assert found == {
+        "now": Outcome.COMPATIBLE,
+        "an hour before it began": Outcome.COMPATIBLE,
+        "while it held": Outcome.INCOMPATIBLE,
+        "as known before": Outcome.COMPATIBLE,
+    }
+
+
+def test_a_saved_stream_asks_every_host_that_loads_its_format() -> None:
+    """Of its type, if that is named; where it was saved does not matter, and there is no way back."""
+    stream = Inspected(format="mtty", scheme="integer", version="2")
+    door = MemoryDoor([host("alpha", mtty("2")), host("beta", mtty("3")), host("gamma", other_parent("mtty-1"))])
+    found = targets_of_stream(door, stream, now=NOW)
+    assert {answer.target.hostname: answer.verdict.outcome for answer in found.answers} == {
+        "alpha": Outcome.COMPATIBLE,
+        "beta": Outcome.INCOMPATIBLE,
+    }
+    assert {answer.way_back for answer in found.answers} == {Outcome.UNKNOWN}
+    assert targets_of_stream(door, stream, now=NOW, kind="mtty-2").answers == ()
+    typed = targets_of_stream(door, stream, now=NOW, kind="mtty-1")
+    assert {answer.verdict.user for answer in typed.answers} == {Outcome.COMPATIBLE}
+
+
+def test_a_stale_host_is_unknown_for_a_saved_stream_too() -> None:
+    """The stream has no host, so that the target's silence alone counts."""
+    stream = Inspected(format="mtty", scheme="integer", version="2")
+    door = MemoryDoor([host("alpha", mtty("2"), seen_s=99)])
+    (answer,) = targets_of_stream(door, stream, now=NOW).answers
+    assert (answer.verdict.outcome, answer.facts_age_s) == (Outcome.UNKNOWN, 99)
+
+
+def _outcomes(door: MemoryDoor) -> dict[str, Outcome]:
+    answers = _ask(door).answers
+    for answer in answers:
+        assert can_migrate(door, UUID, answer.target.host, now=NOW) == answer
+    return {answer.target.hostname: answer.verdict.outcome for answer in answers}

@@ -1,8 +1,7 @@
-"""The laws of ``judge``."""
+"""The verdict: what each pair of sides is told, and in which order. The laws of ``judge``: ``test_laws``."""
 
 from __future__ import annotations
 
-import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +14,9 @@ from mdevreg.compatibility import Rules, judge, judge_absent
 from mdevreg.facts import Evidence, Side
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild
-from mdevreg.streams import StreamSupport
-from mdevreg.support import support_of
+from mdevreg.support import StreamSupport
 from mdevreg.verdict import CODES, Outcome, Reason, Verdict, verdict_of
-from support.strategies import NOW, evidences, profiles, sides
+from support.strategies import NOW, evidences, profiles, side_of, sides
 
 _RULES = Rules()
 _YES, _NO, _UNKNOWN = Outcome.COMPATIBLE, Outcome.INCOMPATIBLE, Outcome.UNKNOWN
@@ -38,7 +36,7 @@ def _evidence(name: str = "beta", **changed: Any) -> Evidence:
 
 
 def _side(profile: Profile | None = None, free: int | None = 1, **evidence: Any) -> Side:
-    return Side(_evidence(**evidence), "mtty", profile or _profile(), available_instances=free)
+    return side_of(_evidence(**evidence), profile or _profile(), free=free)
 
 
 def _codes(verdict: Verdict) -> list[str]:
@@ -58,13 +56,11 @@ def test_all_of_is_kleenes_and(some: list[Outcome], others: list[Outcome]) -> No
 
 @given(sides, sides, st.integers(0, 3), st.integers(0, 3))
 def test_a_lower_minimum_never_removes_a_yes(source: Side, target: Side, minimum: int, lower: int) -> None:
-    """A target that loads more refuses nothing that it took before; stating a minimum at all included."""
+    """A driver that loads more refuses nothing that it took before; stating a minimum at all included."""
     strict = msgspec.structs.replace(target.profile, migration_stream_version="3", migration_stream_version_min=None)
     minimums = (None, str(max(minimum, lower)), str(min(minimum, lower)))
-    targets = [
-        msgspec.structs.replace(target, profile=msgspec.structs.replace(strict, migration_stream_version_min=each))
-        for each in minimums
-    ]
+    profiles_ = [msgspec.structs.replace(strict, migration_stream_version_min=each) for each in minimums]
+    targets = [side_of(target.evidence, each, free=target.available_instances) for each in profiles_]
     verdicts = [judge(source, each, _RULES, NOW) for each in targets]
     said_yes = [verdict.outcome is _YES for verdict in verdicts]
     assert said_yes == sorted(said_yes)
@@ -81,7 +77,7 @@ def _nearly_good(draw: st.DrawFn) -> Side:
     for of, name in parts:
         changed = msgspec.structs.replace(getattr(side, of), **{name: getattr(getattr(odd, of), name)})
         side = msgspec.structs.replace(side, **{of: changed})
-    return side
+    return side_of(side.evidence, side.profile, free=side.available_instances)
 
 
 _PARTS = {
@@ -93,12 +89,14 @@ _PARTS = {
 @given(_nearly_good(), _nearly_good(), st.sampled_from([1.0, 60.0]))
 def test_a_yes_rests_on_evidence_for_every_part_of_it(source: Side, target: Side, stale_after_s: float) -> None:
     """Never yes without evidence: both supports known, both types stated and equal, both hosts fresh and undisputed."""
+    if source.evidence.host == target.evidence.host:  # a door tells one thing of one host
+        target = msgspec.structs.replace(target, evidence=source.evidence)
     verdict = judge(source, target, Rules(stale_after_s=stale_after_s), NOW)
     event(verdict.outcome)
     if verdict.outcome is not _YES:
         return
     for side in (source, target):
-        assert isinstance(support_of(side.profile), StreamSupport)
+        assert isinstance(side.support, StreamSupport)
         assert None not in (side.profile.type, side.profile.device_api)
         assert not side.evidence.conflict
         if not side.evidence.historical:
@@ -108,10 +106,10 @@ def test_a_yes_rests_on_evidence_for_every_part_of_it(source: Side, target: Side
             assert NOW - side.evidence.last_seen <= timedelta(seconds=stale_after_s)
     assert (source.profile.type, source.profile.device_api) == (target.profile.type, target.profile.device_api)
     assert not {reason.says for reason in verdict.reasons} & {_NO, _UNKNOWN}
-    assert verdict.negotiated is not None
+    assert verdict.negotiated is not None or {reason.code for reason in verdict.reasons} & {"STREAM_TAGS_KNOWN"}
 
 
-_SUPPORTS = st.sampled_from([("2", None), ("2", "1"), ("2", "2"), ("0x2", "1"), ("1.1", "1.0"), (" 2 ", "0")])
+_SUPPORTS = st.sampled_from([("2", None), ("2", "1"), ("2", "2"), ("0x2", "0x1"), ("1.1", "1.0"), (" 2 ", "0")])
 
 
 @given(profiles, _SUPPORTS)
@@ -171,7 +169,7 @@ def test_the_outcome_is_what_the_reasons_say_together(source: Side, target: Side
 @given(evidences, evidences)
 def test_the_same_type_is_required(source: Evidence, target: Evidence) -> None:
     """Equal streams do not help a guest that would see another device."""
-    sides_ = [Side(source, "mtty", _profile()), Side(target, "mtty", _profile(type="mtty-2"))]
+    sides_ = [side_of(source, _profile()), side_of(target, _profile(type="mtty-2"))]
     verdict = judge(sides_[0], sides_[1], _RULES, NOW)
     assert (verdict.outcome, verdict.user, verdict.migration) == (_NO, _NO, _YES)
 
@@ -255,6 +253,12 @@ def test_a_doubt_about_either_host_makes_it_unknown(doubt: dict[str, Any], codes
     assert _codes(both)[2:] == codes
 
 
+def test_two_accounts_of_one_host_are_both_doubted() -> None:
+    """As two scans of one host at different times might tell, offline."""
+    verdict = judge(_side(conflict=True), _side(), _RULES, NOW)
+    assert verdict.outcome is _UNKNOWN
+
+
 @pytest.mark.parametrize(("doubt", "codes"), _DOUBTS, ids=lambda case: None)
 def test_a_doubt_never_softens_a_no(doubt: dict[str, Any], codes: list[str]) -> None:
     """Kleene: one no decides; the doubt is told all the same."""
@@ -278,16 +282,6 @@ def test_the_types_of_a_host_are_named_up_to_five() -> None:
     offered = tuple(f"t{number}" for number in range(9))
     text = judge_absent(_side(name="alpha"), _evidence(), "b", offered, _RULES, NOW).reasons[0].text
     assert text.endswith("it offers t0, t1, t2, t3, t4, …")
-
-
-def test_every_code_is_reached_by_some_case() -> None:
-    """A code that nothing can say would be a promise nobody keeps."""
-    judged = itertools.chain(
-        *(codes for _, _, codes, _ in _CASES),
-        *(codes for _, codes in _DOUBTS),
-        *(codes for _, _, _, codes, _ in _ABSENT),
-    )
-    assert set(judged) == set(CODES)
 
 
 def test_no_reason_at_all_is_unknown() -> None:

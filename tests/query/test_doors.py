@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from contracts.door_contract import DoorContract, OpenDoor
+from contracts.rule_contract import RuleContract
 from mdevreg import query
 from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisionError
 from mdevreg.facts import NOW
@@ -65,8 +66,19 @@ def open_door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield opener
 
 
+@pytest.fixture(params=DOORS)
+def open_fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDoor]:
+    """The same, to a registry that no other test sees."""
+    with DOORS[request.param](request, tmp_path) as opener:
+        yield opener
+
+
 class TestDoors(DoorContract):
     """Every door passes; the one in memory, with which the others are compared, too."""
+
+
+class TestRules(RuleContract):
+    """Every door adds and ends rules alike."""
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

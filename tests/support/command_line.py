@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +39,12 @@ class CommandLine:
     door: Callable[[], Door] = small_fleet
     opened: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def __call__(self, *argv: str, environ: Mapping[str, str] | None = None) -> Done:
-        code = run(argv, environ={"HOME": str(self.home), **(environ or {})}, now=NOW, open_door=self.open)
+    def __call__(self, *argv: str, environ: Mapping[str, str] | None = None, stdin: bytes = b"") -> Done:
+        before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin))
+        try:
+            code = run(argv, environ={"HOME": str(self.home), **(environ or {})}, now=NOW, open_door=self.open)
+        finally:
+            sys.stdin = before
         captured = self.capsys.readouterr()
         return Done(code, captured.out, captured.err)
 

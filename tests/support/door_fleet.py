@@ -10,8 +10,11 @@ import sqlalchemy as sa
 
 from mdevreg import wire
 from mdevreg.records import HostBody, HostFacts, Parent, ParentBody, TombstoneBody
+from mdevreg.rules import Rule, Scope
+from mdevreg.shipped import shipped_entries
 from mdevreg_server.messages import micros
 from mdevreg_server.presence import Heard, flag_conflict, heard
+from mdevreg_server.rulebook import Rulebook
 from support.hosts import look, mtty
 from support.memory_door import MemoryDoor, MemoryHost, State
 from support.publisher import EPOCH_START, Look, Publisher
@@ -48,8 +51,30 @@ FLEET = (
     FleetHost("host-d", (look(mtty(devices=[9]), hostname="twin"),), seen_s=900.0),
     FleetHost("host-e", (look(mtty(devices=[9]), hostname="twin"),), leaving=True),
     FleetHost("host-f", (look(mtty(), hostname="zeta"),), disputed=True),
-    FleetHost("host-g", (look(mtty(kind="mtty-2"), hostname="eta"),)),
+    FleetHost(
+        "host-g", (look(mtty(kind="mtty-2"), mtty("mtty7", version=None, minimum=None, kind="mtty-7"), hostname="eta"),)
+    ),
 )
+#: What operators decided after all that: in force when it is asked, and ended an hour before.
+DENY = Rule(
+    id="draft",
+    effect="deny",
+    author="tests",
+    message="a known-bad type",
+    valid_from=EPOCH_START,
+    where=Scope(type=("mtty-2",)),
+)
+PIN = Rule(
+    id="draft",
+    effect="pin",
+    author="tests",
+    message="while zeta is upgraded",
+    valid_from=EPOCH_START,
+    where=Scope(host=("zeta",)),
+    format="mtty",
+    versions="1",
+)
+PIN_ENDED = ASKED - timedelta(hours=1)
 
 
 def records_of(fleet: Iterable[FleetHost] = FLEET) -> list[bytes]:
@@ -64,8 +89,13 @@ def records_of(fleet: Iterable[FleetHost] = FLEET) -> list[bytes]:
 
 
 def fill(engine: sa.Engine) -> None:
-    """Put the fleet into a database, as a registry would."""
-    Desk(engine).take(*records_of())
+    """Put the fleet into a database, as a registry would, and what is believed of it."""
+    desk = Desk(engine)
+    desk.take(*records_of())
+    book = Rulebook(desk.ledger, micros(ASKED))
+    book.set_entries("shipped", shipped_entries(), author="tests")
+    book.add_rule(DENY)
+    book.end_rule(book.add_rule(PIN).id, at=PIN_ENDED, author="tests")
     signs = {host.id: Heard(micros(_seen(host)), host.leaving) for host in FLEET}
     with engine.begin() as connection:
         for host in FLEET:
@@ -75,7 +105,7 @@ def fill(engine: sa.Engine) -> None:
 
 
 def memory_door() -> MemoryDoor:
-    """The same fleet in memory: a state after each record."""
+    """The same fleet in memory: a state after each record, and the same beliefs."""
     told: dict[str, list[State]] = {}
     for position, data in enumerate(records_of(), 1):
         decoded = wire.decode(data)
@@ -86,7 +116,11 @@ def memory_door() -> MemoryDoor:
         MemoryHost(host.id, tuple(told[host.id]), _seen(host), leaving=host.leaving, conflict=host.disputed)
         for host in FLEET
     ]
-    return MemoryDoor(hosts)
+    door = MemoryDoor(hosts)
+    door.believe("shipped", shipped_entries())
+    door.add_rule(DENY)
+    door.end_rule(door.add_rule(PIN).id, at=PIN_ENDED, author="tests")
+    return door
 
 
 def _after(before: State, decoded: wire.Decoded, position: int) -> State:

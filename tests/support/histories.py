@@ -62,6 +62,7 @@ def answers(scene: Scene) -> list[Any]:
         return [
             door.hosts(NOW),
             door.drivers(NOW),
+            door.rules(NOW),
             *(door.host(host, NOW) for host in ids),
             *(door.history(host, NOW, 10_000) for host in ids),
             *(door.candidates(offer, NOW) for offer in offers),

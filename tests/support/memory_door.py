@@ -1,19 +1,20 @@
 """A registry in memory: a simulator of hosts over time that answers as every door does.
 
 It knows no records, SQL or NATS. Each host is a list of states, each true from its time on and told at its
-position; a question about the past looks at the states of then.
+position; a question about the past looks at the states of then, and at what was believed at that position.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from mdevreg.catalog import Entry
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     Candidates,
@@ -26,13 +27,19 @@ from mdevreg.facts import (
     HostSummary,
     HostView,
     Moment,
+    Offers,
     Pair,
+    RuleList,
     Side,
 )
+from mdevreg.knowledge import NOTHING, Amendment, CatalogChange, Knowledge, Origin, RuleChange
 from mdevreg.nearest import nearest
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
-from mdevreg.profiles import profile_of_device, profile_of_type
-from mdevreg.records import DriverBuild, HostFacts, Parent
+from mdevreg.profiles import Profile, profile_of_device, profile_of_type
+from mdevreg.query.names import possible
+from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
+from mdevreg.rules import Rule, check
+from mdevreg.support import StreamSupport, support_of
 
 
 class State(msgspec.Struct, frozen=True):
@@ -58,14 +65,25 @@ class MemoryHost(msgspec.Struct, frozen=True):
 class MemoryDoor:
     """The protocol ``Door`` over a few hosts. ``ask`` is called first by each question: tests let it fail."""
 
-    def __init__(self, hosts: Iterable[MemoryHost], ask: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        hosts: Iterable[MemoryHost],
+        ask: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._hosts = tuple(hosts)
-        self._ask = ask
+        self._ask, self._clock = ask, clock
+        self._believed: list[tuple[int, Knowledge]] = [(0, NOTHING)]  # from that position on
         self.closed = 0
 
     @property
     def position(self) -> int:
-        return max((state.position for host in self._hosts for state in host.states), default=0)
+        told = (state.position for host in self._hosts for state in host.states)
+        return max((*told, self._believed[-1][0]))
+
+    def believe(self, origin: Origin, entries: Iterable[Entry]) -> None:
+        """Believe these catalog entries too, from the next position on."""
+        self._amend(CatalogChange(origin=origin, put=tuple(entries)), "tests")
 
     def hosts(self, moment: Moment) -> Hosts:
         self._ask()
@@ -77,21 +95,54 @@ class MemoryDoor:
     def host(self, name: str, moment: Moment) -> HostView:
         self._ask()
         host, state = self._find(name, moment)
-        return HostView(self.position, _evidence(host, state, moment), state.facts, state.parents)
+        sides = [*self._offers(host, state, moment), *self._devices(host, state, moment)]
+        supports = {f"{side.parent}/{side.device or side.profile.type}": side.support for side in sides}
+        return HostView(self.position, _evidence(host, state, moment), state.facts, state.parents, supports)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         self._ask()
         source = self._source(device, moment)
         target, state = self._find(host, moment)
-        return Pair(self.position, source, _evidence(target, state, moment), tuple(_offers(target, state, moment)))
+        offers = self._offers(target, state, moment)
+        return Pair(self.position, source, _evidence(target, state, moment), tuple(offers), self._rules(moment))
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         self._ask()
         source = self._source(device, moment)
-        offers = [offer for host, state in self._known(moment) for offer in _offers(host, state, moment)]
-        chosen = [offer for offer in offers if offer.profile.type == source.profile.type]
-        chosen.sort(key=lambda offer: (offer.evidence.hostname, offer.evidence.host, offer.parent))
-        return Candidates(self.position, source, tuple(chosen))
+        offers = [offer for offer in self._fleet(moment) if offer.profile.type == source.profile.type]
+        return Candidates(self.position, source, tuple(offers), self._rules(moment))
+
+    def loading(self, form: str, moment: Moment) -> Offers:
+        self._ask()
+        known, wanted = [(offer, offer.support) for offer in self._fleet(moment)], possible(form)
+        found = [offer for offer, support in known if isinstance(support, StreamSupport) and support.format == wanted]
+        return Offers(self.position, tuple(found), self._rules(moment))
+
+    def rules(self, moment: Moment) -> RuleList:
+        self._ask()
+        return RuleList(self.position, self._rules(moment))
+
+    def add_rule(self, draft: Rule) -> Rule:
+        self._ask()
+        check(draft)
+        for known in self._rules(Moment()):
+            if msgspec.structs.replace(known, id=draft.id) == draft:
+                return known
+        rule = msgspec.structs.replace(draft, id=f"r{self.position + 1}")
+        self._amend(RuleChange(rule=rule), rule.author)
+        return rule
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        self._ask()
+        rules = self._knowledge(Moment()).rules
+        if rule not in rules:
+            raise NotFoundError("rule", rule, nearest(rule, rules))
+        found, end = rules[rule], at or self._clock()
+        if found.valid_until is not None and found.valid_until <= end:
+            raise UsageError(f"rule {rule} ends at {found.valid_until} already", code="RULE_ENDED")
+        ended = msgspec.structs.replace(found, valid_until=max(end, found.valid_from))
+        self._amend(RuleChange(rule=ended), author)
+        return ended
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         self._ask()
@@ -129,6 +180,45 @@ class MemoryDoor:
         states = [(host, _states(host, moment)) for host in self._hosts]
         return [(host, found[-1]) for host, found in states if found and found[-1].facts is not None]
 
+    def _amend(self, change: CatalogChange | RuleChange, author: str) -> None:
+        amendment = Amendment(schema=SCHEMA, at=self._clock(), author=author, change=change)
+        self._believed.append((self.position + 1, self._believed[-1][1].amended([amendment])))
+
+    def _knowledge(self, moment: Moment) -> Knowledge:
+        known = [found for at, found in self._believed if moment.known_at is None or at <= moment.known_at]
+        return known[-1] if known else NOTHING
+
+    def _rules(self, moment: Moment) -> tuple[Rule, ...]:
+        return tuple(self._knowledge(moment).rules.values())
+
+    def _fleet(self, moment: Moment) -> list[Side]:
+        offers = [offer for host, state in self._known(moment) for offer in self._offers(host, state, moment)]
+        offers.sort(key=lambda side: (side.evidence.hostname, side.evidence.host, side.parent, side.profile.type or ""))
+        return offers
+
+    def _offers(self, host: MemoryHost, state: State, moment: Moment) -> list[Side]:
+        return [
+            msgspec.structs.replace(
+                self._side(host, state, moment, parent, profile_of_type(parent, kind)),
+                available_instances=kind.available_instances,
+            )
+            for parent in state.parents
+            for kind in parent.types
+        ]
+
+    def _devices(self, host: MemoryHost, state: State, moment: Moment) -> list[Side]:
+        return [
+            msgspec.structs.replace(
+                self._side(host, state, moment, parent, profile_of_device(parent, device)), device=device.name
+            )
+            for parent in state.parents
+            for device in parent.devices
+        ]
+
+    def _side(self, host: MemoryHost, state: State, moment: Moment, parent: Parent, profile: Profile) -> Side:
+        support = support_of(profile, self._knowledge(moment).catalog)
+        return Side(_evidence(host, state, moment), parent.name, profile, support)
+
     def _find(self, name: str, moment: Moment) -> tuple[MemoryHost, State]:
         known = self._known(moment)
         found = [pair for pair in known if name in (pair[0].id, _hostname(*pair))]
@@ -153,12 +243,12 @@ class MemoryDoor:
         if "/" in device:
             name, _, rest = device.partition("/")
             host, state = self._find(name, moment)
-            sides = [*_devices(host, state, moment), *_offers(host, state, moment)]
+            sides = [*self._devices(host, state, moment), *self._offers(host, state, moment)]
             named = {side.device or f"{side.parent}/{side.profile.type}": side for side in sides}
             if rest not in named:
                 raise NotFoundError(f"device or type on {_hostname(host, state)}", rest, nearest(rest, named))
             return named[rest]
-        sides = [side for host, state in self._known(moment) for side in _devices(host, state, moment)]
+        sides = [side for host, state in self._known(moment) for side in self._devices(host, state, moment)]
         named_so = [side for side in sides if side.device == device]
         if len(named_so) > 1:
             hosts = ", ".join(side.evidence.host for side in named_so)
@@ -204,32 +294,6 @@ def _summary(host: MemoryHost, state: State, moment: Moment) -> HostSummary:
         types=sum(len(parent.types) for parent in state.parents),
         devices=sum(len(parent.devices) for parent in state.parents),
     )
-
-
-def _offers(host: MemoryHost, state: State, moment: Moment) -> list[Side]:
-    return [
-        Side(
-            evidence=_evidence(host, state, moment),
-            parent=parent.name,
-            profile=profile_of_type(parent, kind),
-            available_instances=kind.available_instances,
-        )
-        for parent in state.parents
-        for kind in parent.types
-    ]
-
-
-def _devices(host: MemoryHost, state: State, moment: Moment) -> list[Side]:
-    return [
-        Side(
-            evidence=_evidence(host, state, moment),
-            parent=parent.name,
-            profile=profile_of_device(parent, device),
-            device=device.name,
-        )
-        for parent in state.parents
-        for device in parent.devices
-    ]
 
 
 def _changes(host: str, states: Sequence[State]) -> list[Change]:

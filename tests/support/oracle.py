@@ -10,6 +10,7 @@ from mdevreg import wire
 from mdevreg.objects import Key, Profiles, Value
 from mdevreg.state import Entry, replay
 from mdevreg.timeline import OPEN
+from mdevreg_server.amendments import NOBODY
 from mdevreg_server.intervals import shapes
 from mdevreg_server.tables import HostState, RecordLog, table_of
 from support.registry import rows
@@ -24,7 +25,8 @@ def entries_of(engine: sa.Engine) -> dict[str, list[Entry]]:
     """Each host's log."""
     found: dict[str, list[Entry]] = {}
     with engine.connect() as connection:
-        for row in connection.execute(sa.select(table_of(RecordLog)).order_by(RecordLog.position)):
+        records = sa.select(table_of(RecordLog)).where(RecordLog.host != NOBODY)
+        for row in connection.execute(records.order_by(RecordLog.position)):
             entry = Entry(wire.decode(row.body), row.position, row.observed_at_us, row.received_at_us)
             found.setdefault(row.host, []).append(entry)
     return found

@@ -10,10 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from mdevreg import subjects, wire
+from mdevreg.knowledge import Amendment, decode_amendment
 from mdevreg_server import schema
+from mdevreg_server.amendments import NOBODY
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ledger import Applied, Ledger, Where
 from mdevreg_server.messages import Message
+from mdevreg_server.rulebook import Rulebook
 from mdevreg_server.tables import PROJECTIONS, Base, Quarantine, RecordLog, table_of
 from support.publisher import EPOCH_START
 
@@ -80,6 +83,11 @@ class Desk:
         return self.ledger.apply_singly(messages, self.stream.where, now_us=self.now_us)
 
     @property
+    def book(self) -> Rulebook:
+        """Where rules and catalog entries are changed, at the clock of the records."""
+        return Rulebook(self.ledger, self.now_us)
+
+    @property
     def now_us(self) -> int:
         return START_US + (self.stream.delay_s + self.stream.last_seq + 1) * 1_000_000
 
@@ -98,10 +106,24 @@ def projections(engine: sa.Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def logged(engine: sa.Engine) -> list[tuple[int, str, int]]:
-    """The log: position, epoch, seq."""
-    wanted = sa.select(RecordLog.position, RecordLog.epoch, RecordLog.seq).order_by(RecordLog.position)
+    """The records of the log: position, epoch, seq."""
+    wanted = sa.select(RecordLog.position, RecordLog.epoch, RecordLog.seq).where(RecordLog.host != NOBODY)
     with engine.connect() as connection:
-        return [(row.position, row.epoch, row.seq) for row in connection.execute(wanted)]
+        return [(row.position, row.epoch, row.seq) for row in connection.execute(wanted.order_by(RecordLog.position))]
+
+
+def amendments(engine: sa.Engine) -> list[tuple[int, int, Amendment]]:
+    """The amendments of the log: position, number, content."""
+    wanted = sa.select(RecordLog.position, RecordLog.seq, RecordLog.body).where(RecordLog.host == NOBODY)
+    with engine.connect() as connection:
+        found = connection.execute(wanted.order_by(RecordLog.position))
+        return [(row.position, row.seq, decode_amendment(row.body)) for row in found]
+
+
+def positions(engine: sa.Engine) -> list[int]:
+    """Every position of the log."""
+    with engine.connect() as connection:
+        return list(connection.scalars(sa.select(RecordLog.position).order_by(RecordLog.position)))
 
 
 def refused(engine: sa.Engine) -> list[tuple[str, str, int]]:

@@ -16,6 +16,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from mdevreg_server import schema
+from mdevreg_server.amendments import NOBODY
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
 from mdevreg_server.tables import HostPresence, HostState, Quarantine, RecordLog
@@ -108,9 +109,10 @@ class Scene:
             engine.dispose()
 
     def logged(self) -> list[Written]:
-        """The whole log."""
+        """Every record of the log."""
         columns = (RecordLog.host, RecordLog.epoch, RecordLog.seq, RecordLog.sha256)
-        return [Written(*row) for row in self.rows(sa.select(*columns).order_by(RecordLog.position))]
+        records = sa.select(*columns).where(RecordLog.host != NOBODY).order_by(RecordLog.position)
+        return [Written(*row) for row in self.rows(records)]
 
     def written(self) -> set[Written]:
         """Every record that any agent ever wrote."""

@@ -7,17 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from mdevreg_server.ledger import Applied
+from mdevreg_server.ledger import Amended, Applied
 from mdevreg_server.serve import ServeConfig, serve
 
 
 class Serving:
-    """A registry that runs. ``said``: its lines; ``batches``: what it committed; ``error``: what ended it."""
+    """A registry that runs. ``said``: its lines; ``batches`` and ``amendments``: what it wrote; ``error``: its end."""
 
     def __init__(self, config: ServeConfig) -> None:
         self.said: list[str] = []
         self.batches: list[Applied] = []
+        self.amendments: list[Amended] = []
         self.error: BaseException | None = None
         self._config = config
         self._ready = threading.Event()
@@ -78,17 +80,19 @@ class Serving:
             self._config,
             say=self.said.append,
             applied=self.batches.append,
+            amended=self.amendments.append,
             ready=self._ready.set,
             stop=self._stop,
         )
 
 
 @contextmanager
-def serving(database: str, nats: str, **options: float) -> Iterator[Serving]:
-    """A registry that stands, ended at the end. Raises what kept it from standing."""
-    running = Serving(
-        ServeConfig(database=database, nats=nats, connect_timeout_s=options.get("connect_timeout_s", 5.0))
-    )
+def serving(
+    database: str, nats: str, *, connect_timeout_s: float = 5.0, catalog: Path | None = None
+) -> Iterator[Serving]:
+    """A registry that stands, ended at the end. ``catalog``: its folder. Raises what kept it from standing."""
+    folder = None if catalog is None else str(catalog)
+    running = Serving(ServeConfig(database=database, nats=nats, catalog=folder, connect_timeout_s=connect_timeout_s))
     running.start()
     try:
         running.wait_until_ready()

@@ -34,12 +34,25 @@ def mtty(version: str | None, minimum: str | None = None, *, free: int | None = 
     )
 
 
+def recorded_mtty(*, free: int | None = 3, devices: tuple[Device, ...] = ()) -> Parent:
+    """mtty as it was recorded on Debian's 6.12.117: it states nothing, the shipped catalog knows its build."""
+    build = DriverBuild(
+        name="mtty",
+        module="mtty",
+        kernel_release="6.12.117+deb12-amd64",
+        version="0.1",
+        srcversion="0CFBC3668084E605BBD06DA",
+    )
+    kinds = tuple(MdevType(id=f"mtty-{n}", device_api="vfio-pci", available_instances=free) for n in (1, 2))
+    return Parent(path=PATH, name="mtty", driver=build, types=kinds, devices=devices)
+
+
 def other_parent(kind: str, *, devices: tuple[Device, ...] = ()) -> Parent:
     """A parent that offers another type and states no stream version."""
     return Parent(
         path="/devices/virtual/mdpy/mdpy",
         name="mdpy",
-        driver=DriverBuild(name="mdpy", module="mdpy"),
+        driver=DriverBuild(name="mdpy", module="mdpy", kernel_release="6.12.117+deb12-amd64"),
         types=(MdevType(id=kind, device_api="vfio-pci"),),
         devices=devices,
     )
@@ -67,4 +80,4 @@ def small_hosts() -> list[MemoryHost]:
 
 def small_fleet() -> MemoryDoor:
     """A door to them."""
-    return MemoryDoor(small_hosts())
+    return MemoryDoor(small_hosts(), clock=lambda: NOW)

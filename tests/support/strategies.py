@@ -6,9 +6,26 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from mdevreg.catalog import Catalog
 from mdevreg.facts import Evidence, Side
 from mdevreg.profiles import Profile
-from mdevreg.records import Cause, Device, DriverBuild, Fault, HostFacts, MdevType, Parent, PciIds
+from mdevreg.records import (
+    Answer,
+    Cause,
+    Device,
+    DriverBuild,
+    Fault,
+    HostFacts,
+    MdevType,
+    Nvml,
+    Parent,
+    PciIds,
+    VersionRange,
+    VgpuInstance,
+)
+from mdevreg.statements import MatchRule, Statement, VersionSet
+from mdevreg.support import support_of
+from mdevreg.versions import SCHEMES
 from support.publisher import Look
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -47,6 +64,7 @@ mdev_types = st.builds(
     available_instances=maybe(counts),
     migration_stream_version=maybe(versions),
     migration_stream_version_min=maybe(versions),
+    migration_version=maybe(lines),
 )
 UUID_1, UUID_2 = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000B"
 uuids = st.sampled_from([UUID_1, UUID_2]) | st.uuids().map(str)
@@ -56,12 +74,62 @@ _seen_of_devices = {
     "iommu_group": maybe(counts),
     "migration_stream_version": maybe(versions),
     "migration_stream_version_min": maybe(versions),
+    "migration_version": maybe(lines),
 }
-devices = st.builds(Device, name=uuids, kind=st.just("mdev"), **_seen_of_devices) | st.builds(
-    Device, name=names, kind=st.just("vf"), **_seen_of_devices
+pci_ids = st.builds(PciIds, vendor=maybe(lines), device=maybe(lines), class_=maybe(lines), revision=maybe(lines))
+_vgpus = st.builds(VgpuInstance, guest_version=maybe(counts), migration=maybe(st.booleans()), metadata=maybe(lines))
+devices = st.builds(Device, name=uuids, kind=st.just("mdev"), vgpu=maybe(_vgpus), **_seen_of_devices) | st.builds(
+    Device, name=names, kind=st.just("vf"), pci=maybe(pci_ids), vgpu=maybe(_vgpus), **_seen_of_devices
 )
 faults = st.builds(Fault, path=names, error=lines, text=maybe(texts))
-pci_ids = st.builds(PciIds, vendor=maybe(lines), device=maybe(lines), class_=maybe(lines))
+_ranges = st.builds(VersionRange, minimum=st.integers(0, 3), maximum=st.integers(0, 3))
+nvmls = st.builds(
+    Nvml,
+    driver_version=maybe(lines),
+    supported=maybe(_ranges),
+    pinned=maybe(_ranges),
+    gpu_range=maybe(_ranges),
+    migration=maybe(st.booleans()),
+    ecc=maybe(st.booleans()),
+    board=maybe(lines),
+    vgpu_types=st.dictionaries(names, lines, max_size=1),
+    metadata=maybe(lines),
+)
+#: What somebody says, understandable or not: any text may stand where versions are expected.
+stated_versions = st.one_of(
+    versions,
+    st.lists(versions, max_size=2).map(tuple),
+    st.builds(VersionSet, range=st.tuples(versions, versions)),
+    st.builds(VersionSet, up_to=versions),
+    st.builds(VersionSet, tags=st.lists(lines, max_size=2).map(tuple)),
+    st.builds(VersionSet, exact=maybe(versions), opaque=st.booleans()),
+)
+match_rules = st.builds(
+    MatchRule,
+    field=names,
+    rule=st.sampled_from(["equal", "superset", "advisory"]),
+    differing=st.sampled_from(["no", "unknown"]),
+    from_=maybe(st.sampled_from(["pci.revision", "attributes.board", "nvml.ecc", "nowhere"])),
+    about=maybe(lines),
+)
+statements = st.builds(
+    Statement,
+    migratable=st.booleans(),
+    format=maybe(names),
+    scheme=st.sampled_from(SCHEMES),
+    saves=maybe(stated_versions),
+    loads=maybe(stated_versions),
+    decided_by=st.sampled_from(["driver", "device"]),
+    earliest_check=st.sampled_from([None, "pre_copy", "downtime"]),
+    match=st.lists(match_rules, max_size=1).map(tuple),
+    fields=st.dictionaries(names, lines, max_size=1),
+)
+answers = st.builds(
+    Answer,
+    all=maybe(statements),
+    types=st.dictionaries(st.sampled_from(["mtty-1", "nvidia-42"]), statements, max_size=1),
+    devices=st.dictionaries(st.sampled_from([UUID_1, UUID_2]), statements, max_size=1),
+)
 host_facts = st.builds(
     HostFacts,
     hostname=lines,
@@ -97,6 +165,9 @@ def parents(draw: st.DrawFn, path: str | None = None) -> Parent:
         types=tuple(draw(st.lists(mdev_types, max_size=3, unique_by=lambda each: each.id))),
         devices=tuple(draw(st.lists(devices, max_size=3, unique_by=lambda each: each.name))),
         faults=tuple(draw(st.lists(faults, max_size=2))),
+        attributes=draw(st.dictionaries(names, lines, max_size=2)),
+        nvml=draw(st.none() | nvmls),
+        answers=draw(st.just({}) | st.dictionaries(names, answers, max_size=2)),
     )
 
 
@@ -141,6 +212,9 @@ profiles = st.builds(
     driver=maybe(drivers),
     migration_stream_version=maybe(versions),
     migration_stream_version_min=maybe(versions),
+    migration_version=maybe(st.sampled_from(["", "a", "b"])),
+    nvml=maybe(nvmls),
+    answers=st.just({}) | st.dictionaries(names, st.tuples(statements), max_size=1),
 )
 evidences = st.builds(
     Evidence,
@@ -153,11 +227,22 @@ evidences = st.builds(
     conflict=st.booleans(),
     historical=st.booleans(),
 )
+
+
+#: No entries: what is known is what was observed.
+NO_CATALOG = Catalog()
+
+
+def side_of(evidence: Evidence, profile: Profile, *, device: str | None = None, free: int | None = None) -> Side:
+    """One side, understood without a catalog, as a door hands it out."""
+    support = support_of(profile, NO_CATALOG)
+    return Side(evidence, "mtty", profile, support, device=device, available_instances=free)
+
+
 sides = st.builds(
-    Side,
+    side_of,
     evidence=evidences,
-    parent=st.just("mtty"),
     profile=profiles,
-    device=maybe(st.just("uuid")),
-    available_instances=maybe(st.integers(0, 3)),
+    device=st.none() | st.just("uuid"),
+    free=st.none() | st.integers(0, 3),
 )

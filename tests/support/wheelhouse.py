@@ -18,11 +18,12 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path(sys.prefix) / "wheelhouse"
 
 
-def third_parties(extra: str = "up") -> list[str]:
-    """What the project requires from others, with ``extra`` and the extras that it names."""
+def third_parties() -> list[str]:
+    """What the project requires from others, with all extras that people install."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
-    return sorted({*project["dependencies"], *_closure(extra, project["name"], extras)})
+    wanted = (found for extra in ("up", "nvidia") for found in _closure(extra, project["name"], extras))
+    return sorted({*project["dependencies"], *wanted})
 
 
 def ready() -> Path:

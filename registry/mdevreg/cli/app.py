@@ -24,8 +24,13 @@ class Mdevreg(Questions):
         "show": f"{_COMMANDS}.show",
         "can-migrate": f"{_COMMANDS}.can_migrate",
         "targets": f"{_COMMANDS}.targets",
+        "eval": f"{_COMMANDS}.evaluate",
+        "explain": f"{_COMMANDS}.explain",
         "history": f"{_COMMANDS}.history",
         "drivers": f"{_COMMANDS}.drivers",
+        "rule": f"{_COMMANDS}.rule",
+        "stream": f"{_COMMANDS}.stream",
+        "vercmp": f"{_COMMANDS}.vercmp",
     }
 
 

@@ -20,7 +20,7 @@ from mdevreg.cli.app import mdevreg
 from mdevreg.cli.render import printable, render
 from mdevreg.cli.session import OpenDoor, Session
 from mdevreg.cli.view import View
-from mdevreg.errors import MdevregError, StateError, UnreachableError, UsageError
+from mdevreg.errors import CatalogError, MdevregError, StateError, UnreachableError, UsageError
 
 #: What a shell reports of a program that SIGINT (2) or SIGPIPE (13) ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -118,7 +118,7 @@ def _report(error: MdevregError, argv: Sequence[str], session: Session) -> int:
     if _wants_json(argv):
         text = msgspec.json.encode({"error": {"code": error.code, "message": error.message}}).decode()
     else:
-        text = f"mdevreg: {error.code}: {printable(error.message)}"
+        text = f"mdevreg: {error.code}: {_shown(error)}"
         if isinstance(error, UnreachableError):
             address = session.address
             asked = printable(shown(address.url))
@@ -126,6 +126,14 @@ def _report(error: MdevregError, argv: Sequence[str], session: Session) -> int:
     if sys.stderr is not None:
         sys.stderr.write(text + "\n")
     return error.exit_code
+
+
+def _shown(error: MdevregError) -> str:
+    """One line; faults of catalog files a line each, as editors and greps expect them."""
+    if not isinstance(error, CatalogError):
+        return printable(error.message)
+    faults = (f"{file}:{line}: {text}" for file, line, text in error.faults)
+    return "\n".join((f"{len(error.faults)} faults", *map(printable, faults)))
 
 
 def _wants_json(argv: Sequence[str]) -> bool:

@@ -41,8 +41,34 @@ class Question(Exampled):
         self.params += shared_options()
 
 
+class Timeless(Exampled):
+    """A command that has nothing to do with the past: ``--as-of``, given before its name, is refused."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As Click does, if no past is asked about."""
+        if ctx.ensure_object(Session).given.get("as_of") is not None:
+            raise click.UsageError("--as-of has no meaning here: nothing is asked of the past", ctx)
+        return super().invoke(ctx)
+
+
+class Decision(Timeless):
+    """A command that changes what a registry believes, from now on."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [*registry_options(), *output_options()]
+
+
+class Local(Timeless):
+    """A command that needs no registry."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += output_options()
+
+
 class Questions(ExampledGroup):
-    """The group; a command is imported when it is called or listed."""
+    """A group; a command is imported when it is called or listed."""
 
     #: name → module of its command, which is named ``command``
     lazy: ClassVar[dict[str, str]] = {}
@@ -69,18 +95,30 @@ class Questions(ExampledGroup):
 
 
 def shared_options() -> list[click.Parameter]:
-    """The options that every command takes, before or after its name."""
+    """The options that every question takes, before or after its name."""
+    stale = _option(
+        "--stale-after",
+        type=Seconds(),
+        help=f"Don't rely on hosts silent for longer, in seconds [{DEFAULT_STALE_AFTER_S:g}].",
+    )
+    past = _option("--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, or -7d, -2h30m.")
+    form, color = output_options()
+    return [*registry_options(), form, stale, past, color]
+
+
+def registry_options() -> list[click.Parameter]:
+    """Which registry, and how to reach it."""
     return [
         _option("--url", metavar="URL", help=f"The registry. Else MDEVREG_URL, a running `up`, {DEFAULT_URL}."),
         _option("--creds", type=click.Path(dir_okay=False), help="NATS credentials file."),
         _option("--timeout", type=Seconds(), help=f"Wait so long for an answer, in seconds [{DEFAULT_TIMEOUT_S:g}]."),
+    ]
+
+
+def output_options() -> list[click.Parameter]:
+    """How the answer is printed."""
+    return [
         _option("-o", "--output", type=click.Choice(FORMATS), help="What to print [table]."),
-        _option(
-            "--stale-after",
-            type=Seconds(),
-            help=f"Don't rely on hosts silent for longer, in seconds [{DEFAULT_STALE_AFTER_S:g}].",
-        ),
-        _option("--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, or -7d, -2h30m."),
         _option("--no-color", is_flag=True, default=None, help="No colours; NO_COLOR=1 does the same."),
     ]
 

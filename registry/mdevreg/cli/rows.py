@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mdevreg.cli.support_words import is_stream, learned, loads, saves
 from mdevreg.cli.view import Cell
 from mdevreg.cli.words import ANSWER
 from mdevreg.query.questions import Answer
@@ -27,6 +28,11 @@ ANSWER_COLUMNS = (
     "as_of",
     "facts_age_s",
     "reliable_until",
+    "detection",
+    "saves",
+    "source_learned",
+    "loads",
+    "target_learned",
 )
 
 
@@ -47,11 +53,16 @@ def answer_row(answer: Answer) -> tuple[Cell, ...]:
         ANSWER[verdict.migration],
         verdict.negotiated,
         verdict.available_instances,
-        ANSWER[answer.way_back],
+        None if is_stream(source) else ANSWER[answer.way_back],
         " ".join(reason.code for reason in verdict.reasons),
         answer.position,
         answer.answered_at,
         answer.as_of,
         answer.facts_age_s,
         answer.reliable_until,
+        verdict.detection,
+        saves(source.support),
+        learned(source.support),
+        loads(answer.target_support),
+        learned(answer.target_support),
     )

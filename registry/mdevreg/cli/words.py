@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from mdevreg.cli.support_words import is_stream, stream_name
 from mdevreg.cli.view import Cell, Line
 from mdevreg.compatibility import Rules, evidence_reasons
 from mdevreg.facts import Evidence, Side
@@ -20,8 +21,10 @@ _LONG_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def source_name(source: Side) -> str:
-    """``UUID (mtty-1 on alpha)``, or ``alpha/mtty/mtty-1`` for a device that could be created."""
+    """``UUID (mtty-1 on alpha)``, ``alpha/mtty/mtty-1`` for a device that could be created, ``the saved … stream``."""
     host = source.evidence.hostname
+    if is_stream(source):
+        return stream_name(source.support)
     if source.device is None:
         return f"{host}/{source.parent}/{source.profile.type}"
     return f"{source.device} ({source.profile.type or 'unknown type'} on {host})"
@@ -56,7 +59,7 @@ def reliance(answer: Answer) -> str:
 def capacity(answer: Answer) -> str:
     """The target's free instances, which never decide the answer."""
     free = answer.verdict.available_instances
-    when = "then" if answer.as_of else "now"
+    when = "then" if answer.target.historical else "now"
     return f"capacity: {'not known' if free is None else f'{free} free {when}'} on {target_name(answer)}"
 
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from mdevreg.addresses import shown
 from mdevreg.errors import MissingExtraError, UsageError
 from mdevreg.query.door import Door
-from mdevreg.query.questions import Answer, Targets, can_migrate, targets
+from mdevreg.query.questions import Answer, Targets, can_migrate, targets, targets_of_stream
 
-__all__ = ["Answer", "Door", "Targets", "can_migrate", "open", "targets"]
+__all__ = ["Answer", "Door", "Targets", "can_migrate", "open", "targets", "targets_of_stream"]
 
 #: scheme → (module, factory, extra that brings what it needs)
 _DOORS = {

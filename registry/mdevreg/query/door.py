@@ -2,7 +2,8 @@
 
 Laws, checked by one contract suite against every door (``tests/contracts/door_contract.py``):
 
-* A door returns facts, never verdicts; every answer carries the log position it was read at.
+* A door returns facts, with what the registry concludes of each profile (``Side.support``), and never verdicts;
+  every answer carries the log position it was read at.
 * ``host`` names are an id or an unambiguous hostname. ``device`` names are an mdev uuid, ``HOST/VF`` (a PCI
   address), or ``HOST/PARENT/TYPE`` for a device that could be created there.
 * An unknown name raises ``NotFoundError`` with the nearest known ones; nothing known of it at that moment too.
@@ -11,10 +12,12 @@ Laws, checked by one contract suite against every door (``tests/contracts/door_c
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Pair
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.rules import Rule
 
 
 class Door(Protocol):
@@ -42,6 +45,25 @@ class Door(Protocol):
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""
+        ...
+
+    def loading(self, form: str, moment: Moment) -> Offers:
+        """Every offer in the fleet whose driver build is known to load streams of a format."""
+        ...
+
+    def rules(self, moment: Moment) -> RuleList:
+        """Every operators' rule that was known, ended ones included, oldest first."""
+        ...
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule; the registry gives it its id. The only writing that doors do, with ``end_rule``.
+
+        Raises ``UsageError`` for a rule that can't be meant, ``StateError`` where another process writes the database.
+        """
+        ...
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule at a time, ``None`` = now; what it decided before stays as it was. Returns it as it is then."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,9 +19,10 @@ from nats.errors import ConnectionClosedError, NoRespondersError
 from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Pair
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.query.connection import connect
 from mdevreg.query.names import possible
+from mdevreg.rules import Rule
 
 T = TypeVar("T")
 
@@ -84,6 +86,23 @@ class NatsDoor:
         """The driver builds of the fleet."""
         return self._ask("drivers", Drivers, moment)
 
+    def loading(self, form: str, moment: Moment) -> Offers:
+        """Every offer in the fleet whose driver build is known to load streams of a format."""
+        return self._ask("loading", Offers, moment, format=form)
+
+    def rules(self, moment: Moment) -> RuleList:
+        """Every operators' rule that was known, ended ones included, oldest first."""
+        return self._ask("rules", RuleList, moment)
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule; the registry gives it its id."""
+        return self._request(subjects.decision("add-rule"), msgspec.json.encode({"rule": draft}), Rule)
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule at a time, ``None`` = now."""
+        request = {"name": possible(rule), "at": at, "author": possible(author)}
+        return self._request(subjects.decision("end-rule"), msgspec.json.encode(request), Rule)
+
     def close(self) -> None:
         """Close the connection and end the thread."""
         if self._loop.is_closed():
@@ -107,8 +126,11 @@ class NatsDoor:
         for name in fields.values():
             possible(str(name))
         request = msgspec.json.encode({**fields, "as_of": moment.as_of, "known_at": moment.known_at})
+        return self._request(subjects.query(endpoint), request, kind)
+
+    def _request(self, subject: str, request: bytes, kind: type[T]) -> T:
         try:
-            reply = self._run(self._client.request(subjects.query(endpoint), request, timeout=self._timeout_s))
+            reply = self._run(self._client.request(subject, request, timeout=self._timeout_s))
         except NoRespondersError as error:
             raise UnreachableError(f"no registry answers at {self._shown}; is mdevreg-server running there?") from error
         except (TimeoutError, ConnectionClosedError) as error:

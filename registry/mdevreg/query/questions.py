@@ -10,8 +10,12 @@ import msgspec
 from mdevreg.compatibility import DEFAULT_RULES, Rules, judge, judge_absent
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Candidates, Evidence, Moment, Pair, Side
+from mdevreg.inspection import Inspected
 from mdevreg.query.door import Door
-from mdevreg.verdict import Outcome, Verdict
+from mdevreg.rules import Rule, in_force
+from mdevreg.support import Support
+from mdevreg.suspended import judge_stream, stream_side
+from mdevreg.verdict import Outcome, Verdict, on_its_merits
 
 #: No answer is relied on for longer than a century; a timedelta has bounds.
 _LONGEST_S = 100 * 365 * 86_400.0
@@ -23,13 +27,16 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``position``: the log position of the facts. ``facts_age_s``: seconds since the older of the two hosts was
     last heard, ``None`` in answers about the past or if never. ``reliable_until``: re-ask after this time.
-    ``way_back``: could the device come back, by its type and its stream; how fresh the facts are is not in it.
+    ``way_back``: could the device come back, by its type, its stream and the rules; how fresh the
+    facts are is not in it.
     """
 
     verdict: Verdict
     source: Side
     target: Evidence
     target_parent: str | None
+    target_type: str | None
+    target_support: Support | None
     way_back: Outcome
     position: int
     answered_at: datetime
@@ -52,6 +59,14 @@ class Targets(msgspec.Struct, frozen=True):
     as_of: datetime | None = None
 
 
+class Evaluation(msgspec.Struct, frozen=True):
+    """What becomes of each type that one host offers at another: compatible first, then unknown."""
+
+    answers: tuple[Answer, ...]
+    counts: dict[str, int]
+    answered_at: datetime
+
+
 class _Asking(msgspec.Struct, frozen=True):
     """What all answers to one question share."""
 
@@ -60,11 +75,20 @@ class _Asking(msgspec.Struct, frozen=True):
     rules: Rules
     now: datetime
 
+    def holding(self, rules: tuple[Rule, ...]) -> _Asking:
+        """With the operators' rules that hold at the time asked about."""
+        held = in_force(rules, self.moment.as_of or self.now)
+        return msgspec.structs.replace(self, rules=msgspec.structs.replace(self.rules, in_force=held))
+
     def judged(self, source: Side, offer: Side) -> Answer:
         verdict = judge(source, offer, self.rules, self.now)
         reverse = judge(offer, source, self.rules, self.now)
-        back = Outcome.all_of((reverse.user, reverse.migration))
-        return self.answer(source, offer.evidence, offer.parent, verdict, back)
+        return self.answer(source, offer.evidence, offer, verdict, on_its_merits(reverse))
+
+    def loaded(self, stream: Side, offer: Side) -> Answer:
+        """A saved stream comes from nowhere, so that there is no way back."""
+        verdict = judge_stream(stream, offer, self.rules, self.now)
+        return self.answer(stream, offer.evidence, offer, verdict, Outcome.UNKNOWN)
 
     def absent(self, pair: Pair, parent: str | None) -> Answer:
         """``parent``: the one that was named, if one was."""
@@ -73,14 +97,20 @@ class _Asking(msgspec.Struct, frozen=True):
         verdict = judge_absent(pair.source, pair.target, where, _types(there), self.rules, self.now)
         return self.answer(pair.source, pair.target, parent, verdict, Outcome.UNKNOWN)
 
-    def answer(self, source: Side, target: Evidence, parent: str | None, verdict: Verdict, back: Outcome) -> Answer:
-        seen = [host.last_seen for host in (source.evidence, target) if host.last_seen is not None]
-        oldest = min(seen) if len(seen) == 2 and self.moment.as_of is None else None  # noqa: PLR2004  (both sides)
+    def answer(
+        self, source: Side, target: Evidence, offer: Side | str | None, verdict: Verdict, back: Outcome
+    ) -> Answer:
+        """``offer``: what was judged, or the name of the parent that offers nothing fitting."""
+        hosts = [host for host in (source.evidence, target) if host.host]  # a saved stream is on none
+        seen = [host.last_seen for host in hosts if host.last_seen is not None]
+        oldest = min(seen) if len(seen) == len(hosts) and self.moment.as_of is None else None
         return Answer(
             verdict=verdict,
             source=source,
             target=target,
-            target_parent=parent,
+            target_parent=offer.parent if isinstance(offer, Side) else offer,
+            target_type=offer.profile.type if isinstance(offer, Side) else None,
+            target_support=offer.support if isinstance(offer, Side) else None,
             way_back=back,
             position=self.position,
             answered_at=self.now,
@@ -99,12 +129,24 @@ def can_migrate(
     ask about one offer. Of several offers on the host the best one answers. Raises ``NotFoundError``.
     """
     host, _, rest = to.partition("/")
-    pair = door.pair(device, host, moment)
-    asking = _Asking(pair.position, moment, rules, now)
-    offers = _wanted(pair, rest)
+    return answer_of(door.pair(device, host, moment), rest, now=now, moment=moment, rules=rules)
+
+
+def answer_of(
+    pair: Pair, wanted: str = "", *, now: datetime, moment: Moment = NOW, rules: Rules = DEFAULT_RULES
+) -> Answer:
+    """The answer of ``can_migrate`` to facts at hand. ``wanted``: ``PARENT[/TYPE]`` of the target, or all it offers."""
+    asking = _Asking(pair.position, moment, rules, now).holding(pair.rules)
+    offers = _wanted(pair, wanted)
     if not offers:
-        return asking.absent(pair, rest.partition("/")[0] or None)
+        return asking.absent(pair, wanted.partition("/")[0] or None)
     return min((asking.judged(pair.source, offer) for offer in offers), key=_best)
+
+
+def evaluate(pairs: Iterable[Pair], wanted: str = "", *, now: datetime) -> Evaluation:
+    """The answer to each of several pairs of one target."""
+    answers = sorted((answer_of(pair, wanted, now=now) for pair in pairs), key=_by_type)
+    return Evaluation(tuple(answers), _counted(answers), now)
 
 
 def targets(
@@ -121,23 +163,57 @@ def targets(
 
     ``limit``: at most so many answers. ``outcome``: only those.
     """
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit is {limit}; at least 1 was expected")
     found = door.candidates(device, moment)
-    best = _best_by_host(found, _Asking(found.position, moment, rules, now))
-    counts = {each.value: sum(answer.verdict.outcome is each for answer in best) for each in Outcome}
-    chosen = sorted((answer for answer in best if outcome in (None, answer.verdict.outcome)), key=_order)
-    return Targets(found.source, tuple(chosen[:limit]), counts, found.position, now, moment.as_of)
+    asking = _Asking(found.position, moment, rules, now).holding(found.rules)
+    return _chosen(found.source, _best_by_host(found, asking), asking, limit, outcome)
+
+
+def targets_of_stream(
+    door: Door,
+    stream: Inspected,
+    *,
+    now: datetime,
+    kind: str | None = None,
+    moment: Moment = NOW,
+    rules: Rules = DEFAULT_RULES,
+    limit: int | None = None,
+    outcome: Outcome | None = None,
+) -> Targets:
+    """Which hosts could load a saved stream, of a suspended VM or from a backup?
+
+    ``kind``: its device's type, if known.
+    """
+    found = door.loading(stream.format, moment)
+    asking = _Asking(found.position, moment, rules, now).holding(found.rules)
+    source = stream_side(stream, kind)
+    offers = [offer for offer in found.offers if kind in (None, offer.profile.type)]
+    best = _best_each(asking.loaded(source, offer) for offer in offers)
+    return _chosen(source, best, asking, limit, outcome)
 
 
 def _best_by_host(found: Candidates, asking: _Asking) -> list[Answer]:
+    own = found.source.evidence.host
+    return _best_each(asking.judged(found.source, offer) for offer in found.offers if offer.evidence.host != own)
+
+
+def _best_each(answers: Iterable[Answer]) -> list[Answer]:
+    """The best answer of each host."""
     best: dict[str, Answer] = {}
-    for offer in found.offers:
-        host = offer.evidence.host
-        if host != found.source.evidence.host:
-            answer = asking.judged(found.source, offer)
-            best[host] = min(best.get(host, answer), answer, key=_best)
+    for answer in answers:
+        host = answer.target.host
+        best[host] = min(best.get(host, answer), answer, key=_best)
     return list(best.values())
+
+
+def _chosen(source: Side, best: list[Answer], asking: _Asking, limit: int | None, outcome: Outcome | None) -> Targets:
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit is {limit}; at least 1 was expected")
+    chosen = sorted((answer for answer in best if outcome in (None, answer.verdict.outcome)), key=_order)
+    return Targets(source, tuple(chosen[:limit]), _counted(best), asking.position, asking.now, asking.moment.as_of)
+
+
+def _counted(answers: list[Answer]) -> dict[str, int]:
+    return {each.value: sum(answer.verdict.outcome is each for answer in answers) for each in Outcome}
 
 
 def _wanted(pair: Pair, rest: str) -> list[Side]:
@@ -168,3 +244,8 @@ def _best(answer: Answer) -> tuple[int, int, str]:
 def _order(answer: Answer) -> tuple[int, int, str, str]:
     rank, free, _ = _best(answer)
     return (rank, free, answer.target.hostname, answer.target.host)
+
+
+def _by_type(answer: Answer) -> tuple[int, str, str]:
+    source = answer.source
+    return (_RANK[answer.verdict.outcome], source.profile.type or "", source.parent)

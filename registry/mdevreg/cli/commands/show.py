@@ -6,14 +6,18 @@ import click
 
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
+from mdevreg.cli.support_words import learned, loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import doubts, standing, where_read
 from mdevreg.facts import HostView
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
-from mdevreg.records import Parent
+from mdevreg.records import Device, Parent
+from mdevreg.support import Support
 from mdevreg.times import utc
 
-_COLUMNS = ("parent", "type", "device", "free", "driver", "version", "device_api", "stream_version", "stream_min")
+Supports = dict[str, Support]
+
+_COLUMNS = ("parent", "type", "device", "free", "driver", "version", "device_api", "saves", "loads", "learned")
 
 
 @click.command(
@@ -32,7 +36,7 @@ def command(session: Session, host: str) -> View:
     with session.door() as door:
         found = door.host(host, moment)
     codes = doubts(found.evidence, session.rules, session.now)
-    sheet = Sheet(_COLUMNS, [row for parent in found.parents for row in _rows(parent)])
+    sheet = Sheet(_COLUMNS, [row for parent in found.parents for row in _rows(parent, found.supports)])
     document = document_of(found, answered_at=session.now, as_of=moment.as_of, doubts=codes)
     foot = (where_read(found.position, moment.as_of),)
     return View(document, sheet, head=_head(found, codes), table=sheet, foot=foot)
@@ -55,28 +59,30 @@ def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
     )
 
 
-def _rows(parent: Parent) -> list[tuple[Cell, ...]]:
+def _rows(parent: Parent, supports: Supports) -> list[tuple[Cell, ...]]:
     """Its types, each followed by its devices; then the devices of no listed type."""
     listed = {kind.id for kind in parent.types}
     rows: list[tuple[Cell, ...]] = []
     for kind in parent.types:
-        rows.append((parent.name, kind.id, None, kind.available_instances, *_profile(profile_of_type(parent, kind))))
-        rows += [_device(parent, index) for index, device in enumerate(parent.devices) if device.type == kind.id]
-    rows += [_device(parent, index) for index, device in enumerate(parent.devices) if device.type not in listed]
+        known = _known(profile_of_type(parent, kind), supports.get(f"{parent.name}/{kind.id}"))
+        rows.append((parent.name, kind.id, None, kind.available_instances, *known))
+        rows += [_device(parent, device, supports) for device in parent.devices if device.type == kind.id]
+    rows += [_device(parent, device, supports) for device in parent.devices if device.type not in listed]
     return rows or [(parent.name, *(None,) * (len(_COLUMNS) - 1))]
 
 
-def _device(parent: Parent, index: int) -> tuple[Cell, ...]:
-    device = parent.devices[index]
-    return (parent.name, device.type, device.name, None, *_profile(profile_of_device(parent, device)))
+def _device(parent: Parent, device: Device, supports: Supports) -> tuple[Cell, ...]:
+    known = _known(profile_of_device(parent, device), supports.get(f"{parent.name}/{device.name}"))
+    return (parent.name, device.type, device.name, None, *known)
 
 
-def _profile(profile: Profile) -> tuple[Cell, ...]:
+def _known(profile: Profile, support: Support | None) -> tuple[Cell, ...]:
     driver = profile.driver
     return (
         driver.name if driver else None,
         (driver.version or driver.srcversion) if driver else None,
         profile.device_api,
-        profile.migration_stream_version,
-        profile.migration_stream_version_min,
+        saves(support),
+        loads(support),
+        learned(support),
     )

@@ -1,18 +1,18 @@
-"""``mdevreg targets DEVICE``."""
+"""``mdevreg targets DEVICE``, ``mdevreg targets --stream FILE``."""
 
 from __future__ import annotations
 
 import click
 
 from mdevreg.cli.options import Question
-from mdevreg.cli.rows import ANSWER_COLUMNS, answer_row
 from mdevreg.cli.session import Session
-from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import ANSWER, EXIT_CODE, counted, source_name, where_read
-from mdevreg.query.questions import Answer, Targets, targets
+from mdevreg.cli.streams import read_stream
+from mdevreg.cli.targets_view import targets_view
+from mdevreg.cli.view import View
+from mdevreg.errors import UsageError
+from mdevreg.inspection import known_formats
+from mdevreg.query.questions import Targets, targets, targets_of_stream
 from mdevreg.verdict import Outcome
-
-_TABLE = ("answer", "hostname", "parent", "free", "way_back", "why")
 
 
 @click.command(
@@ -24,65 +24,61 @@ _TABLE = ("answer", "hostname", "parent", "free", "way_back", "why")
             "mdevreg targets alpha/mtty/mtty-1 --outcome compatible --limit 3",
             "The three best of those that would load it.",
         ),
+        ("mdevreg targets --stream saved.bin --type mtty-1", "Which hosts can load the stream of a suspended VM?"),
     ),
 )
-@click.argument("device")
+@click.argument("device", required=False)
+@click.option("--stream", metavar="FILE|-", help="A saved stream in the place of DEVICE.")
+@click.option("--type", "kind", metavar="TYPE", help="The type of the stream's device, which it does not tell itself.")
+@click.option("--format", "expected", type=click.Choice(known_formats()), help="The format that the stream must have.")
 @click.option("--limit", type=click.IntRange(min=1), help="List at most so many hosts.")
 @click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="List only these.")
 @click.pass_obj
-def command(session: Session, device: str, limit: int | None, outcome: str | None) -> View:
+def command(
+    session: Session,
+    *,
+    device: str | None,
+    stream: str | None,
+    kind: str | None,
+    expected: str | None,
+    limit: int | None,
+    outcome: str | None,
+) -> View:
     """List the hosts that could take DEVICE, best first.
 
     Those that could not are listed after them, with the reasons.
 
-    DEVICE is an mdev's uuid, HOST/VF (a PCI address), or HOST/PARENT/TYPE for a device that could be created.
+    DEVICE is an mdev's uuid, HOST/VF (a PCI address), or HOST/PARENT/TYPE for a device that could be created; with
+    --stream it is a saved stream, and only hosts are asked whose drivers are known to load its format.
     The exit code and the first line are about all hosts, whatever is listed.
     """
-    moment = session.moment
+    if (device is None) == (stream is None):
+        raise UsageError("expected either DEVICE or --stream FILE; see: mdevreg targets --help")
     chosen = None if outcome is None else Outcome(outcome)
+    if stream is not None:
+        return targets_view(_of_stream(session, stream, kind, expected, limit, chosen))
+    if device is None or kind is not None or expected is not None:
+        raise UsageError("--type and --format are about a saved stream; they go with --stream FILE")
+    moment = session.moment
     with session.door() as door:
         found = targets(door, device, now=session.now, moment=moment, rules=session.rules, limit=limit, outcome=chosen)
-    overall = _overall(found)
-    return View(
-        document=document_of(found, answer=ANSWER[overall]),
-        sheet=Sheet(ANSWER_COLUMNS, [answer_row(answer) for answer in found.answers]),
-        head=(Line(_first_line(found, overall), overall),),
-        table=Sheet(_TABLE, [_row(answer) for answer in found.answers]),
-        foot=(*_left_out(found), where_read(found.position, found.as_of)),
-        exit_code=EXIT_CODE[overall],
-    )
+    return targets_view(found)
 
 
-def _overall(found: Targets) -> Outcome:
-    """Is there a target? Kleene's *or*: one yes decides, then one unknown; nothing at all is no."""
-    for outcome in (Outcome.COMPATIBLE, Outcome.UNKNOWN):
-        if found.counts[outcome.value]:
-            return outcome
-    return Outcome.INCOMPATIBLE
-
-
-def _first_line(found: Targets, overall: Outcome) -> str:
-    source, total = source_name(found.source), sum(found.counts.values())
-    if not total:
-        return f"no: no other host offers the type of {source}"
-    counts = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
-    return f"{ANSWER[overall]}: of {counted(total, 'host')} that offer the type of {source}: {counts}"
-
-
-def _left_out(found: Targets) -> list[Line]:
-    left_out = sum(found.counts.values()) - len(found.answers)
-    return [Line(f"not listed: {counted(left_out, 'host')}")] if left_out else []
-
-
-def _row(answer: Answer) -> tuple[Cell, ...]:
-    """The reasons that decide stand under *why*, and what is told beside them of its capacity."""
-    verdict = answer.verdict
-    why = [reason for reason in verdict.reasons if reason.says in (verdict.outcome, None)]
-    return (
-        ANSWER[verdict.outcome],
-        answer.target.hostname,
-        answer.target_parent,
-        verdict.available_instances,
-        ANSWER[answer.way_back],
-        " ".join(dict.fromkeys(reason.code for reason in why)),
-    )
+def _of_stream(
+    session: Session, file: str, kind: str | None, expected: str | None, limit: int | None, outcome: Outcome | None
+) -> Targets:
+    moment, stream = session.moment, read_stream(file, expected)
+    if stream.format not in known_formats():  # its records are those of several drivers
+        raise UsageError(f"{file} may be of several formats: {' '.join(stream.notes)} Name it with --format")
+    with session.door() as door:
+        return targets_of_stream(
+            door,
+            stream,
+            kind=kind,
+            now=session.now,
+            moment=moment,
+            rules=session.rules,
+            limit=limit,
+            outcome=outcome,
+        )

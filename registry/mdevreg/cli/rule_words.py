@@ -1,0 +1,60 @@
+"""Rules in words and rows. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mdevreg.cli.view import Cell, Line, Sheet, View
+from mdevreg.rules import Rule
+from mdevreg.times import utc
+
+RULE_COLUMNS = ("id", "state", "effect", "scope", "about", "since", "until", "author", "message")
+
+
+def rule_view(rule: Rule, now: datetime, done: str) -> View:
+    """One rule. ``done``: what was done to it, as the first word."""
+    about = about_of(rule)
+    lines = [
+        f"{done}{rule}",
+        f"scope: {rule.scope}",
+        *([f"about: {about}"] if about else []),
+        f"{state_of(rule, now)}: from {utc(rule.valid_from)} "
+        + ("until it is ended" if rule.valid_until is None else f"to {utc(rule.valid_until)}"),
+    ]
+    document: dict[str, Any] = {"rule": msgspec.to_builtins(rule), "scope": rule.scope, "state": state_of(rule, now)}
+    return View(document, Sheet(RULE_COLUMNS, [rule_row(rule, now)]), head=tuple(map(Line, lines)))
+
+
+def rule_row(rule: Rule, now: datetime) -> tuple[Cell, ...]:
+    """The cells of ``RULE_COLUMNS``."""
+    return (
+        rule.id,
+        state_of(rule, now),
+        rule.effect,
+        rule.scope,
+        about_of(rule),
+        rule.valid_from,
+        rule.valid_until,
+        rule.author,
+        rule.message,
+    )
+
+
+def state_of(rule: Rule, now: datetime) -> str:
+    """``in force``, ``to come`` or ``ended``."""
+    if rule.in_force(now):
+        return "in force"
+    coming = rule.valid_from > now and rule.valid_until != rule.valid_from  # ended before it began: it never will
+    return "to come" if coming else "ended"
+
+
+def about_of(rule: Rule) -> str | None:
+    """The versions or fields that it is about: ``mtty [1.0]``, ``fields psid, fw_ver``."""
+    narrowed = rule.narrowed_to()
+    said = [rule.format] if rule.format else []
+    said += [str(narrowed)] if narrowed is not None else []
+    said += [f"fields {', '.join(rule.fields)}"] if rule.fields else []
+    return " ".join(said) or None

@@ -1,0 +1,28 @@
+"""Times that people type for what is yet to come, beside those of ``mdevreg.times``. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from mdevreg.errors import UsageError
+from mdevreg.times import past_time
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+_AHEAD = "a time ahead is +7d, +2h30m"
+
+
+def any_time(text: str, now: datetime) -> datetime:
+    """A time as ``--as-of`` takes it, or one ahead: ``2027-01-01T00:00:00Z``, ``-7d``, ``+7d``, ``+2h30m``.
+
+    Raises ``UsageError``.
+    """
+    ahead = text.startswith("+")
+    try:
+        if ahead:
+            return now + (now - past_time("-" + text[1:], now))
+        return past_time(text, now if text.startswith("-") else _LAST)
+    except OverflowError as error:
+        raise UsageError(f"{text!r} is beyond the calendar; {_AHEAD}") from error
+    except UsageError as error:
+        found = f"{text[:80]!r} is no time ahead" if ahead else error.message
+        raise UsageError(f"{found}; {_AHEAD}") from error

@@ -1,0 +1,115 @@
+"""What the registry believes beside observations: catalog entries and operators' rules, and how that changed. Pure.
+
+A change is an *amendment*: an entry of the log like a record, with a position of its own, so that what was believed
+at any position can be asked (ADR 6). ``Knowledge`` is the fold of the amendments up to a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mdevreg.catalog import Catalog, Entry
+from mdevreg.errors import DecodeError
+from mdevreg.profiles import Profile
+from mdevreg.rules import Rule
+from mdevreg.shapes import Line, Name, Strict, Time
+from mdevreg.support import Support, support_of
+
+#: Where catalog entries come from: this program, the operators' folder, ``mdevreg-server catalog import``.
+Origin = Literal["shipped", "folder", "import"]
+ORIGINS: tuple[Origin, ...] = ("shipped", "folder", "import")
+#: Most entries that one amendment changes, and most that are believed at once.
+MAX_ENTRIES = 10_000
+
+
+class CatalogChange(Strict, frozen=True, tag_field="kind", tag="catalog"):
+    """Entries of one origin that were added or replaced (by id), and ids that were removed."""
+
+    origin: Origin
+    put: Annotated[tuple[Entry, ...], Meta(max_length=MAX_ENTRIES)] = ()
+    remove: Annotated[tuple[Name, ...], Meta(max_length=MAX_ENTRIES)] = ()
+
+
+class RuleChange(Strict, frozen=True, tag_field="kind", tag="rule"):
+    """A rule as it is from now on; ending one gives it a ``valid_until``."""
+
+    rule: Rule
+
+
+class Amendment(Strict, frozen=True):
+    """One change of what is believed. ``at``: the registry's clock; ``author``: who asked for it."""
+
+    schema: Line
+    at: Time
+    author: Line
+    change: CatalogChange | RuleChange
+
+
+class Knowledge:
+    """All entries and rules believed at one position. Never changed: ``amended`` makes another."""
+
+    def __init__(
+        self, entries: dict[Origin, dict[str, Entry]] | None = None, rules: dict[str, Rule] | None = None
+    ) -> None:
+        self.entries = entries or {origin: {} for origin in ORIGINS}
+        self.rules = rules or {}
+        # The folder is what operators look at: it wins over what was once imported under the same id.
+        operator = self.entries["import"] | self.entries["folder"]
+        self.catalog = Catalog(tuple(operator.values()), tuple(self.entries["shipped"].values()))
+        self._supports: dict[str, Support] = {}
+
+    def amended(self, amendments: Iterable[Amendment]) -> Knowledge:
+        """What is believed after them, in their order."""
+        entries = {origin: dict(found) for origin, found in self.entries.items()}
+        rules = dict(self.rules)
+        for amendment in amendments:
+            change = amendment.change
+            if isinstance(change, RuleChange):
+                rules[change.rule.id] = change.rule
+            else:
+                _change(entries[change.origin], change)
+        return Knowledge(entries, rules)
+
+    def support(self, digest: str, profile: Profile) -> Support:
+        """What the profile of that digest saves and loads; concluded once."""
+        found = self._supports.get(digest)
+        if found is None:
+            found = self._supports[digest] = support_of(profile, self.catalog)
+        return found
+
+
+NOTHING = Knowledge()
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Amendment)
+
+
+def encode_amendment(amendment: Amendment) -> bytes:
+    """Canonical JSON, as it is logged."""
+    return _encoder.encode(amendment)
+
+
+def decode_amendment(data: bytes) -> Amendment:
+    """Read a logged amendment. Raises ``DecodeError``."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"no amendment: {error}", code="AMENDMENT") from error
+
+
+def difference(before: dict[str, Entry], after: Iterable[Entry], origin: Origin) -> CatalogChange | None:
+    """What makes the entries of an origin into others; ``None``: they are the same."""
+    wanted = {entry.id: entry for entry in after}
+    put = tuple(entry for entry in wanted.values() if before.get(entry.id) != entry)
+    remove = tuple(sorted(before.keys() - wanted.keys()))
+    return CatalogChange(origin=origin, put=put, remove=remove) if put or remove else None
+
+
+def _change(entries: dict[str, Entry], change: CatalogChange) -> None:
+    for name in change.remove:
+        entries.pop(name, None)
+    entries.update((entry.id, entry) for entry in change.put)
