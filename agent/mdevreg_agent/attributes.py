@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from mdevreg.records import MAX_TEXT_CHARS
+from mdevreg.shapes import MAX_TEXT_CHARS
 
 #: So much of the raw text goes into a fault; enough to recognise it, small enough for thousands of faults.
 MAX_FAULT_CHARS = 256

@@ -2,7 +2,8 @@
 
 Names, ids, types and descriptions are those of real devices. The stream versions are invented: no driver states
 ``migration_stream_version`` yet, these are successors of today's drivers, as sketched by the kernel's maintainers.
-A driver that states no minimum loads its own version only; one that states nothing leaves the verdict unknown.
+A driver that states no minimum loads its own version only; of one that states nothing the registry knows what its
+catalog says of that build.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Card(msgspec.Struct, frozen=True):
     kind: Literal["mdev", "vf"] = "mdev"
     subsystem: str = "pci"
     pci: PciIds | None = None
+    vf_pci: PciIds | None = None
+    attributes: dict[str, str] = {}  # of the parent, by path below it
     mdev_driver: str | None = None
     one_type_at_a_time: bool = False
 
@@ -112,7 +115,7 @@ GVT = Card(
     ),
     mdev_driver="kvmgt",
 )
-#: The kernel's own sample driver: no stream version in sysfs, so that nobody can say yes.
+#: The kernel's own sample driver: no stream version in sysfs, but the catalog knows its builds.
 MTTY = Card(
     folder="/devices/virtual/mtty",
     name="mtty",
@@ -134,6 +137,7 @@ QAT = Card(
     pci=PciIds(
         vendor="0x8086", device="0x4940", subsystem_vendor="0x8086", subsystem_device="0x0000", class_="0x0b4000"
     ),
+    vf_pci=PciIds(vendor="0x8086", device="0x4941", revision="0x40"),
     mdev_driver="qat_vfio_pci",
 )
 MLX5 = Card(
@@ -147,6 +151,8 @@ MLX5 = Card(
     pci=PciIds(
         vendor="0x15b3", device="0x101d", subsystem_vendor="0x15b3", subsystem_device="0x0016", class_="0x020000"
     ),
+    vf_pci=PciIds(vendor="0x15b3", device="0x101e", revision="0x00"),
+    attributes={"infiniband/board_id": "MT_0000000359", "infiniband/fw_ver": "22.41.1000"},
     mdev_driver="mlx5_vfio_pci",
 )
 

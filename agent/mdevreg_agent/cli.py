@@ -29,6 +29,7 @@ _SCAN = """examples:
   mdevreg-agent scan                       # what this host would publish, as JSON
   mdevreg-agent scan -o table
   mdevreg-agent scan --root /mnt/other-host --site ams1
+  mdevreg-agent scan --plugins ./plugins.d -o table                   # try a plug-in before it is installed
 """
 _SIMULATE = """examples:
   mdevreg-agent simulate --hosts 50 --scenario demo                   # churn, and a rolling driver upgrade
@@ -86,12 +87,9 @@ def _run(flags: dict[str, Any]) -> None:
 
 
 def _scan(flags: dict[str, Any]) -> None:
-    from pathlib import Path
-
     from mdevreg_agent.scan import as_json, as_table, scan
 
-    settings = _settings(flags)
-    picture = scan(Path(settings.root), site=settings.site, agent_version=version("mdevreg"))
+    picture = scan(_settings(flags), agent_version=version("mdevreg"))
     print(as_table(picture) if flags["output"] == "table" else as_json(picture), flush=True)
 
 
@@ -140,6 +138,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _link_arguments(parser)
     _root_arguments(parser)
+    _addition_arguments(parser)
     add("--state-dir", metavar="DIR", help="default: $STATE_DIRECTORY, else the XDG state folder")
     add("--host-id", metavar="ID", help="default: made once, kept in the state folder")
     add("--keep-host-id", action="store_true", default=None, help="this state folder was moved here on purpose")
@@ -152,10 +151,12 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--retransmit-s", metavar="S", help="publish again without a receipt (default: 30)")
     add("--max-unsent", metavar="N", help="records kept without a receipt (default: 10000)")
     add("--max-unsent-bytes", metavar="N", help="their bytes (default: 67108864)")
+    add("--plugin-max-age-s", metavar="S", help="ask again of an unchanged parent after so long (default: 60)")
 
 
 def _scan_arguments(parser: argparse.ArgumentParser) -> None:
     _root_arguments(parser)
+    _addition_arguments(parser)
     parser.add_argument("--config", metavar="FILE", help="settings, as TOML")
     parser.add_argument("-o", "--output", choices=("json", "table"), default="json")
 
@@ -185,6 +186,15 @@ def _link_arguments(parser: argparse.ArgumentParser) -> None:
 def _root_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", metavar="DIR", help="as in a chroot: DIR/sys, DIR/proc, DIR/etc (default: /)")
     parser.add_argument("--site", metavar="S", help="where this host is; becomes its fact")
+
+
+def _addition_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--plugins", metavar="DIR", help="executables to ask of each parent (default: /etc/mdevreg/plugins.d)")
+    add("--plugin-user", metavar="NAME", help="run plug-ins as this user (default: as the agent)")
+    add("--plugin-timeout-s", metavar="S", help="longest run of a plug-in (default: 5)")
+    add("--plugin-budget-s", metavar="S", help="longest all runs of one look together (default: 20)")
+    add("--no-nvml", dest="nvml", action="store_const", const=False, help="don't ask NVIDIA's management library")
 
 
 def _positive(text: str) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from mdevreg.errors import UsageError
-from mdevreg.records import Token
+from mdevreg.shapes import Token
 
 ENVIRON_PREFIX = "MDEVREG_AGENT_"
 
@@ -24,12 +24,18 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 #: Zero is allowed where it means "at once".
 Delay = Annotated[float, Meta(ge=0, le=86_400)]
 
+#: A registry takes a host for stale after 60 s without a beat.
+PluginSeconds = Annotated[float, Meta(gt=0, le=45)]
+#: As useradd(8) takes it.
+PluginUserName = Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+
 #: NATS URLs; what follows the scheme is the client's to judge.
 Servers = Annotated[str, Meta(pattern=r"^(nats://[^\s,]+)(,\s*nats://[^\s,]+)*$")]
 
 #: Said instead of a pattern.
 _EXPECTED = {
     "nats": "nats://HOST:PORT was expected; several are separated by commas",
+    "plugin_user": "the name of a user of this host was expected",
     "host_id": "1 to 64 letters, digits, '-' or '_' were expected",
 }
 
@@ -53,6 +59,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retransmit_s: Seconds = 30.0  # without a receipt; doubles up to 16 times that while the registry is silent
     max_unsent: Annotated[int, Meta(ge=1)] = 10_000  # records
     max_unsent_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
+    plugins: str = "/etc/mdevreg/plugins.d"  # folder of executables; not below root. "": none
+    plugin_timeout_s: PluginSeconds = 5.0  # one run
+    plugin_budget_s: PluginSeconds = 20.0  # all runs of one look; they hold up records and beats
+    plugin_max_age_s: Delay = 60.0  # then a plug-in is asked again even of an unchanged parent
+    plugin_user: PluginUserName | None = None  # default: the agent's own
+    nvml: bool = True  # ask NVIDIA's management library of NVIDIA's GPUs
     quiet: bool = False
 
 

@@ -13,7 +13,7 @@ from mdevreg.records import Device, DriverBuild, HostFacts, MdevType, Parent
 from mdevreg_agent.cards import FITTINGS, Build, Card, Type
 from mdevreg_agent.picture import Picture
 
-KERNEL_RELEASE = "6.12.117-sim-amd64"
+KERNEL_RELEASE = "6.12.117+deb13-amd64"  # a real one, so that the registry's catalog knows its drivers
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "simulated.mdevreg.invalid")
 
 
@@ -131,6 +131,7 @@ def _parent(parent: SimParent, build: Build) -> Parent:
         pci=card.pci,
         types=tuple(sorted((_type(parent, type_, build) for type_ in card.types), key=lambda type_: type_.id)),
         devices=tuple(sorted((_device(card, *device) for device in parent.devices), key=lambda device: device.name)),
+        attributes=card.attributes,
     )
 
 
@@ -154,4 +155,5 @@ def _device(card: Card, name: str, type_: int) -> Device:
         type=card.types[type_].id,
         driver=DriverBuild(name=card.mdev_driver or card.driver, module=module, kernel_release=KERNEL_RELEASE),
         iommu_group=100 + uuid.uuid5(_NAMESPACE, name).int % 900,
+        pci=card.vf_pci,
     )

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mdevreg.errors import MdevregError
+from mdevreg_agent.additions import Additions, additions_of
 from mdevreg_agent.config import Settings
 from mdevreg_agent.deliver import Publisher
 from mdevreg_agent.heart import Heart
@@ -26,6 +27,7 @@ from mdevreg_agent.means import Means
 from mdevreg_agent.monitor import Monitor
 from mdevreg_agent.outbox import Outbox, open_outbox
 from mdevreg_agent.picture import Picture
+from mdevreg_agent.plugin_user import hide_memory
 from mdevreg_agent.receipts import Receipts
 from mdevreg_agent.reconcile import Reconciler
 from mdevreg_agent.recorder import Limits, Recorder
@@ -44,19 +46,26 @@ async def live(settings: Settings, *, environ: Mapping[str, str], journal: Journ
     Raises ``StateError``, ``AuthError`` or ``MissingExtraError`` for what keeps it from starting.
     """
     check_creds(settings.creds)
+    hide_memory()
+    stopping = threading.Event()
+    additions = additions_of(settings, clock=time.monotonic, stopped=stopping.is_set)
     state_dir = Path(settings.state_dir) if settings.state_dir else default_state_dir(environ)
     with claimed(state_dir):
         host = settings.host_id or host_id_of(
             state_dir, machine_id=machine_id_of(Path(settings.root)), keep=settings.keep_host_id
         )
         async with AsyncExitStack() as stack:
+            stack.callback(additions.close)
             worker = Worker()
             stack.callback(worker.close)
             outbox, moved = await worker.do(open_outbox, state_dir, host=host, new_epoch=new_epoch)
             stack.push_async_callback(worker.do, outbox.close)
             if moved:
                 journal.warn("outbox.moved_aside", error=moved)
-            await _Agent(settings, _means(settings, host, outbox, worker, journal)).run()
+            looker = Worker()
+            stack.callback(looker.close)
+            means = _means(settings, host, outbox, (looker, worker), journal)
+            await _Agent(settings, means, additions, stopping).run()
 
 
 def new_epoch() -> str:
@@ -67,9 +76,9 @@ def new_epoch() -> str:
 class _Agent:
     """The stations of one agent, wired to each other."""
 
-    def __init__(self, settings: Settings, means: Means) -> None:
+    def __init__(self, settings: Settings, means: Means, additions: Additions, stopping: threading.Event) -> None:
         self.settings, self.means = settings, means
-        self.stopping = threading.Event()
+        self.additions, self.stopping = additions, stopping
         self.wake = Wake(quiet_s=settings.debounce_s, most_s=settings.max_debounce_s, clock=means.clock)
         self.publisher = Publisher(means, retransmit_s=settings.retransmit_s)
         self.reconciler = Reconciler(means, look=self._look, wake=self.wake, written=self.publisher.wake)
@@ -119,6 +128,7 @@ class _Agent:
             agent_version=version("mdevreg"),
             previous=previous,
             wait=self._pause,
+            add=self.additions.added,
         )
 
     def _pause(self) -> None:
@@ -132,12 +142,13 @@ class _Agent:
         return Monitor(source=self.settings.source, receive_buffer_bytes=self.settings.receive_buffer_bytes)
 
 
-def _means(settings: Settings, host: str, outbox: Outbox, worker: Worker, journal: Journal) -> Means:
+def _means(settings: Settings, host: str, outbox: Outbox, workers: tuple[Worker, Worker], journal: Journal) -> Means:
     chance = random.SystemRandom()
     limits = Limits(records=settings.max_unsent, max_bytes=settings.max_unsent_bytes)
     address = Address(url=settings.nats, client=host, creds=settings.creds, host=host)
     return Means(
-        worker=worker,
+        looker=workers[0],
+        worker=workers[1],
         recorder=Recorder(outbox, limits=limits, new_epoch=new_epoch),
         link=Link(address, chance=chance, on_change=partial(_tell_of_the_link, address.shown, journal)),
         journal=journal,

@@ -46,6 +46,7 @@ def _read_type(path: str, name: str, readings: Readings) -> MdevType | None:
         available_instances=available,
         migration_stream_version=readings.line(f"{path}/migration_stream_version"),
         migration_stream_version_min=readings.line(f"{path}/migration_stream_version_min"),
+        migration_version=readings.line(f"{path}/migration_version"),
     )
 
 
@@ -75,4 +76,5 @@ def _read_mdev(path: str, name: str, drivers: Drivers, readings: Readings) -> De
         iommu_group=iommu_group(path, readings),
         migration_stream_version=readings.line(f"{path}/migration_stream_version"),
         migration_stream_version_min=readings.line(f"{path}/migration_stream_version_min"),
+        migration_version=readings.line(f"{path}/migration_version"),
     )

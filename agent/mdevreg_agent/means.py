@@ -17,7 +17,8 @@ from mdevreg_agent.worker import Worker
 class Means:
     """The shared parts, and the sources of time and chance."""
 
-    worker: Worker  # the thread of the recorder and of sysfs
+    looker: Worker  # the thread of sysfs, NVML and plug-ins, which may take their time
+    worker: Worker  # the thread of the recorder
     recorder: Recorder  # and its outbox; only inside ``worker``
     link: Link
     journal: Journal

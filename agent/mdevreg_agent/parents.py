@@ -1,19 +1,20 @@
-"""One parent, read completely: identity, driver build, types, devices, faults."""
+"""One parent, read completely: identity, driver build, types, devices, further attributes, faults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from mdevreg.records import Device, MdevType, Parent, PciIds
+from mdevreg.records import Device, MdevType, Parent
 from mdevreg_agent.attributes import name_of
 from mdevreg_agent.bounds import fitted
 from mdevreg_agent.discovery import Found
 from mdevreg_agent.drivers import Drivers
 from mdevreg_agent.mdevs import read_mdevs, read_types
+from mdevreg_agent.parent_attributes import read_further
 from mdevreg_agent.readings import Readings
 from mdevreg_agent.tree import Tree
-from mdevreg_agent.virtual_functions import read_nvidia_vfs, read_variant_vfs
+from mdevreg_agent.virtual_functions import read_nvidia_vfs, read_pci, read_variant_vfs
 
 _MAX_PATH_CHARS = 1_024  # of records.Path
 T = TypeVar("T")
@@ -31,9 +32,10 @@ def read_parent(tree: Tree, path: str, found: Found, drivers: Drivers) -> Parent
             name=name_of(path.rpartition("/")[2]),
             subsystem=subsystem,
             driver=drivers.of_parent(path, subsystem, readings),
-            pci=_read_pci(path, readings) if subsystem == "pci" else None,
+            pci=read_pci(path, readings) if subsystem == "pci" else None,
             types=_by_name(types, lambda type_: type_.id, readings),
             devices=_by_name(devices, lambda device: device.name, readings),
+            attributes=read_further(path, subsystem, readings),
             faults=readings.faults,
         )
     )
@@ -46,18 +48,6 @@ def _contents(path: str, found: Found, drivers: Drivers, readings: Readings) -> 
     types = read_types(path, readings)
     mdevs = read_mdevs(path, found.mdevs, drivers, readings)
     return types + variant[0] + nvidia[0], mdevs + variant[1] + nvidia[1]
-
-
-def _read_pci(path: str, readings: Readings) -> PciIds:
-    """Kernel source: Documentation/ABI/testing/sysfs-bus-pci."""
-    return PciIds(
-        vendor=readings.line(f"{path}/vendor"),
-        device=readings.line(f"{path}/device"),
-        subsystem_vendor=readings.line(f"{path}/subsystem_vendor"),
-        subsystem_device=readings.line(f"{path}/subsystem_device"),
-        class_=readings.line(f"{path}/class"),
-        revision=readings.line(f"{path}/revision"),
-    )
 
 
 def _by_name(items: Iterable[T], name: Callable[[T], str], readings: Readings) -> tuple[T, ...]:

@@ -18,7 +18,7 @@ from mdevreg_agent.wake import Wake
 
 
 class Look(Protocol):
-    """Reads the whole host. Runs in the worker's thread."""
+    """Reads the whole host. Runs in the looker's thread."""
 
     def __call__(self, previous: Picture | None) -> Picture:
         """What the host is now; ``previous`` is what it was at the last look."""
@@ -29,7 +29,12 @@ class Reconciler:
     """Brings the outbox to what the host is. ``written`` is called after every look that changed something."""
 
     def __init__(self, means: Means, *, look: Look, wake: Wake, written: Callable[[], None]) -> None:
-        self._worker, self._recorder, self._journal = means.worker, means.recorder, means.journal
+        self._looker, self._worker, self._recorder, self._journal = (
+            means.looker,
+            means.worker,
+            means.recorder,
+            means.journal,
+        )
         self._now, self._chance = means.now, means.chance
         self._look, self._wake, self._written = look, wake, written
         self._backoff = Backoff(first_s=1.0, most_s=30.0, chance=means.chance)
@@ -58,7 +63,11 @@ class Reconciler:
         """One look. On a failing outbox the change is not lost: the next look finds it again."""
         resync = self._resync
         try:
-            records = await self._worker.do(self._once, cause, resync)
+            observed_at = self._now()
+            picture = await self._looker.do(self._look, self._previous)
+            self._previous = picture
+            record = partial(self._recorder.record, cause=cause, observed_at=observed_at, resync=resync)
+            records = await self._worker.do(record, documents_of(picture))
         except MdevregError as error:
             self._journal.warn("look.failed", code=error.code, error=error)
             return False
@@ -66,12 +75,6 @@ class Reconciler:
             self._resync = None
         self._tell(records)
         return True
-
-    def _once(self, cause: Cause, resync: Resync | None) -> tuple[Record, ...]:
-        observed_at = self._now()
-        picture = self._look(self._previous)
-        self._previous = picture
-        return self._recorder.record(documents_of(picture), cause=cause, observed_at=observed_at, resync=resync)
 
     def _tell(self, records: tuple[Record, ...]) -> None:
         for record in records:

@@ -13,13 +13,20 @@ from pathlib import Path
 from msgspec import structs
 
 from mdevreg.errors import StateError
-from mdevreg.records import MAX_PARENTS, MAX_TYPES, Device, Fault, MdevType, Parent
+from mdevreg.records import MAX_PARENTS, MAX_TYPES, Device, Fault, HostFacts, MdevType, Parent
 from mdevreg_agent.discovery import discover
 from mdevreg_agent.drivers import Drivers
 from mdevreg_agent.host import read_host
 from mdevreg_agent.parents import read_parent
 from mdevreg_agent.picture import Picture
 from mdevreg_agent.tree import Tree
+
+#: What others say of the parents that a look found: the host's facts, its parents; the parents with more in them.
+Add = Callable[[HostFacts, tuple[Parent, ...]], tuple[Parent, ...]]
+
+
+def _as_read(_facts: HostFacts, parents: tuple[Parent, ...]) -> tuple[Parent, ...]:
+    return parents
 
 
 def read_picture(
@@ -30,11 +37,13 @@ def read_picture(
     previous: Picture | None = None,
     retries: int = 5,
     wait: Callable[[], None],
+    add: Add = _as_read,
 ) -> Picture:
     """Look at the host below ``root`` (as in a chroot: ``root/sys``, ``root/proc``, ``root/etc``).
 
     ``wait`` is called before each of at most ``retries`` further looks, only while some mdev lacks its type
-    (10 to 50 ms are apt). Two looks at the same state are equal, byte for byte. Raises ``StateError`` if there
+    (10 to 50 ms are apt). ``add`` is called once, for the look that counts; what it raises is raised. Without it two
+    looks at the same state are equal, byte for byte. Raises ``StateError`` if there
     is no /sys, and ``UnreadableError`` if a folder that lists devices can't be read: neither is an empty host.
     """
     picture = _look(root, site, agent_version)
@@ -43,7 +52,8 @@ def read_picture(
             break
         wait()
         picture = _look(root, site, agent_version)
-    return _remembering(picture, previous) if previous is not None else picture
+    picture = _remembering(picture, previous) if previous is not None else picture
+    return structs.replace(picture, parents=add(picture.facts, picture.parents))
 
 
 def _look(root: Path, site: str | None, agent_version: str) -> Picture:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mdevreg.records import Device, MdevType
+from mdevreg.records import Device, MdevType, PciIds
 from mdevreg_agent.attributes import VgpuTypes, parse_pci_id, parse_vgpu_types
 from mdevreg_agent.discovery import Vf
 from mdevreg_agent.drivers import Drivers
@@ -20,7 +20,8 @@ _VFIO_PCI = "vfio-pci"  # the device_api of every PCI VFIO device
 
 def read_variant_vfs(vfs: list[Vf], drivers: Drivers, readings: Readings) -> tuple[list[MdevType], list[Device]]:
     """VFs bound to a variant driver. How many more could be enabled is not known: no available_instances."""
-    devices = [_device(vf, _pci_type(vf.path, readings), drivers, readings) for vf in vfs]
+    ids_of = {vf: read_pci(vf.path, readings) for vf in vfs}
+    devices = [_device(vf, _pci_type(vf.path, ids_of[vf], readings), ids_of[vf], drivers, readings) for vf in vfs]
     ids = {device.type for device in devices if device.type}
     return [MdevType(id=id_, device_api=_VFIO_PCI) for id_ in ids], devices
 
@@ -33,10 +34,24 @@ def read_nvidia_vfs(vfs: list[Vf], drivers: Drivers, readings: Readings) -> tupl
     names = {number: name for vf in vfs for number, name in creatable[vf].items()}
     used = {vf: number for vf, number in current.items() if number}
     types = [_vgpu_type(number, names.get(number), free[number]) for number in {*names, *used.values()}]
-    return types, [_device(vf, _vgpu_id(number), drivers, readings) for vf, number in used.items()]
+    return types, [
+        _device(vf, _vgpu_id(number), read_pci(vf.path, readings), drivers, readings) for vf, number in used.items()
+    ]
 
 
-def _device(vf: Vf, type_: str | None, drivers: Drivers, readings: Readings) -> Device:
+def read_pci(path: str, readings: Readings) -> PciIds:
+    """What a PCI function says of itself. Kernel source: Documentation/ABI/testing/sysfs-bus-pci."""
+    return PciIds(
+        vendor=readings.line(f"{path}/vendor"),
+        device=readings.line(f"{path}/device"),
+        subsystem_vendor=readings.line(f"{path}/subsystem_vendor"),
+        subsystem_device=readings.line(f"{path}/subsystem_device"),
+        class_=readings.line(f"{path}/class"),
+        revision=readings.line(f"{path}/revision"),
+    )
+
+
+def _device(vf: Vf, type_: str | None, pci: PciIds, drivers: Drivers, readings: Readings) -> Device:
     return Device(
         name=vf.path.rpartition("/")[2],
         kind="vf",
@@ -45,20 +60,22 @@ def _device(vf: Vf, type_: str | None, drivers: Drivers, readings: Readings) -> 
         iommu_group=iommu_group(vf.path, readings),
         migration_stream_version=readings.line(f"{vf.path}/migration_stream_version"),
         migration_stream_version_min=readings.line(f"{vf.path}/migration_stream_version_min"),
+        migration_version=readings.line(f"{vf.path}/migration_version"),
+        pci=None if pci == PciIds() else pci,
     )
 
 
-def _pci_type(vf: str, readings: Readings) -> str | None:
-    vendor, device = _pci_id(f"{vf}/vendor", readings), _pci_id(f"{vf}/device", readings)
+def _pci_type(vf: str, pci: PciIds, readings: Readings) -> str | None:
+    vendor = _pci_id(f"{vf}/vendor", pci.vendor, readings)
+    device = _pci_id(f"{vf}/device", pci.device, readings)
     return f"pci-{vendor}:{device}" if vendor and device else None
 
 
-def _pci_id(path: str, readings: Readings) -> str | None:
-    raw = readings.raw(path)
-    found = None if raw is None else parse_pci_id(raw)
-    if raw is not None and found is None:
-        readings.fault(path, "not a PCI id", raw.decode("utf-8", "backslashreplace").strip())
-    readings.require(path, raw)
+def _pci_id(path: str, text: str | None, readings: Readings) -> str | None:
+    found = None if text is None else parse_pci_id(text.encode())
+    if text is not None and found is None:
+        readings.fault(path, "not a PCI id", text.strip())
+    readings.require(path, text)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The one thread in which the agent reads sysfs and writes its outbox, so that neither holds up the loop."""
+"""A thread for work that would hold up the loop: one for looks at the host, one for the outbox."""
 
 from __future__ import annotations
 

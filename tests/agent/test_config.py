@@ -41,6 +41,11 @@ def test_names_of_kubernetes_in_the_environment_are_not_ours() -> None:
         ("host_id = 'a.b'", r"host_id: 'a.b' can't be meant"),
         ("nats = 'broker 4222'", r"nats: 'broker 4222' can't be meant"),
         ("max_unsent = [", r"agent.toml can't be read"),
+        ("plugin = '/x'", r"agent.toml: plugin: no such setting, did you mean plugins"),
+        ("plugin_timeout_s = 0", r"plugin_timeout_s: 0 can't be meant: .*> 0"),
+        ("plugin_budget_s = 60", r"plugin_budget_s: 60 can't be meant: .*<= 45"),
+        ("plugin_user = 'no one'", r"plugin_user: 'no one' can't be meant: the name of a user"),
+        ("nvml = 'no'", r"agent.toml: nvml: 'no' can't be meant"),
     ],
 )
 def test_a_file_that_cannot_be_meant_names_the_key(tmp_path: Path, text: str, message: str) -> None:
@@ -57,3 +62,19 @@ def test_a_wrong_flag_or_variable_is_named_as_the_user_wrote_it() -> None:
         load(flags={"retransmit_s": "soon"}, environ={})
     with pytest.raises(UsageError, match=r"MDEVREG_AGENT_BEAT_S: '-1'"):
         load(flags={}, environ={"MDEVREG_AGENT_BEAT_S": "-1"})
+
+
+def test_what_is_asked_beyond_sysfs_can_be_set_anywhere(tmp_path: Path) -> None:
+    """MUST: as every other key: file, environment, flag."""
+    file = tmp_path / "agent.toml"
+    file.write_text('plugins = "/srv/plugins.d"\nplugin_user = "mdevreg-plugins"\nplugin_timeout_s = 2\n')
+    environ = {"MDEVREG_AGENT_PLUGIN_MAX_AGE_S": "0", "MDEVREG_AGENT_NVML": "true"}
+    found = load(flags={"nvml": False, "plugin_budget_s": "30"}, environ=environ, file=str(file))
+    assert found == Settings(
+        plugins="/srv/plugins.d",
+        plugin_user="mdevreg-plugins",
+        plugin_timeout_s=2,
+        plugin_budget_s=30,
+        plugin_max_age_s=0,
+        nvml=False,
+    )

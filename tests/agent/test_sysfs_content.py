@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from mdevreg.records import Fault, MdevType
 from mdevreg_agent.tree import UnreadableError
-from support.looking import MDEV, TYPES, faults, look, mtty
+from support.looking import MDEV, PARENT, TYPES, faults, look, mtty
 from support.sysfs_tree import HOSTS, build, folder, without_file_override, write
 
 
@@ -134,6 +135,8 @@ def test_whatever_sysfs_holds_the_record_passes_the_wire(
     attributes = (
         *(f"{TYPES}/mtty-1/{name}" for name in ("name", "description", "device_api", "available_instances")),
         f"{TYPES}/mtty-1/migration_stream_version",
+        f"{TYPES}/mtty-1/migration_version",
+        f"{MDEV}/migration_version",
         f"{MDEV}/migration_stream_version_min",
         "/sys/module/mtty/version",
         "/sys/module/mtty/notes/.note.gnu.build-id",
@@ -147,3 +150,64 @@ def test_whatever_sysfs_holds_the_record_passes_the_wire(
     if name not in (".", ".."):
         folder(root, f"{TYPES}/{name}")
     look(root)
+
+
+NIC = "/sys/devices/pci0000:80/0000:81:00.0"
+
+
+@pytest.fixture
+def nic(tmp_path: Path) -> Path:
+    """A ConnectX-6 Dx with two VFs under the mlx5 variant driver."""
+    return build(tmp_path, HOSTS / "made/host.tree", HOSTS / "made/mlx5-vfs.tree")
+
+
+def test_of_several_rdma_devices_the_first_by_name_is_asked(nic: Path) -> None:
+    """A port in a bond has one for each port; the board is the same."""
+    write(nic, f"{NIC}/infiniband/mlx5_1/board_id", "MT_0000000001\n")
+    write(nic, f"{NIC}/infiniband/mlx5_1/fw_ver", "1.0\n")
+    attributes = look(nic).parents[0].attributes
+    assert attributes == {"infiniband/board_id": "MT_0000000359", "infiniband/fw_ver": "22.36.1010"}
+
+
+def test_a_nic_without_rdma_device_has_no_further_attributes(nic: Path) -> None:
+    """mlx5_ib is not loaded: not known, and no fault."""
+    shutil.rmtree(nic / NIC[1:] / "infiniband")
+    parent = look(nic).parents[0]
+    assert (parent.attributes, parent.faults) == ({}, ())
+
+
+def test_an_unreadable_or_endless_further_attribute_is_a_fault(nic: Path) -> None:
+    """It is left out; what it said before is not kept."""
+    (nic / NIC[1:] / "infiniband/mlx5_0/board_id").chmod(0)
+    write(nic, f"{NIC}/infiniband/mlx5_0/fw_ver", "9" * 5_000)
+    with without_file_override():
+        parent = look(nic).parents[0]
+    assert parent.attributes == {}
+    assert [(fault.path, fault.error) for fault in parent.faults] == [
+        ("infiniband/mlx5_0/board_id", "EACCES"),
+        ("infiniband/mlx5_0/fw_ver", "5000 characters; at most 4096 are kept"),
+    ]
+
+
+def test_further_attributes_are_asked_only_of_parents_that_can_have_them(root: Path) -> None:
+    """Any driver may have a file of such a name and mean something else."""
+    for path in ("features", "qat/cfg_services", "infiniband/mlx5_0/board_id"):
+        write(root, f"{PARENT}/{path}", "something else\n")
+    assert mtty(look(root)).attributes == {}
+
+
+def test_a_vf_says_what_it_is_itself(nic: Path) -> None:
+    """xe compares the VF's own device and revision, whatever its physical function is."""
+    write(nic, "/sys/devices/pci0000:80/0000:81:00.3/revision", "0x01\n")
+    pcis = [device.pci for device in look(nic).parents[0].devices]
+    assert [pci and (pci.device, pci.revision) for pci in pcis] == [("0x101e", "0x00"), ("0x101e", "0x01")]
+
+
+def test_a_type_that_is_not_migratable_has_no_migration_version(tmp_path: Path) -> None:
+    """The type folder and the mdev's own folder are read apart."""
+    root = build(tmp_path, HOSTS / "made/host.tree", HOSTS / "made/migration-version.tree")
+    parent = look(root).parents[0]
+    write(root, f"/sys{parent.path}/{parent.devices[0].name}/migration_version", "other\n")
+    parent = look(root).parents[0]
+    assert [kind.migration_version for kind in parent.types] == ["8086-5912-i915-GVTg_V5_4-00000001", None]
+    assert parent.devices[0].migration_version == "other"

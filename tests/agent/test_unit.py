@@ -20,9 +20,11 @@ def service() -> dict[str, str]:
     return dict(parser["Service"])
 
 
-@pytest.mark.parametrize("key", ["PrivateNetwork", "PrivateUsers", "ProcSubset", "ProtectHostname"])
+@pytest.mark.parametrize(
+    "key", ["PrivateNetwork", "PrivateUsers", "ProcSubset", "ProtectHostname", "PrivateDevices", "NoExecPaths"]
+)
 def test_nothing_hides_the_host_from_the_agent(service: dict[str, str], key: str) -> None:
-    """MUST: another user or network namespace loses uevents without an error."""
+    """MUST: another namespace loses uevents without an error; NVML needs its devices, plug-ins are executables."""
     assert key not in service
 
 
@@ -40,10 +42,16 @@ def test_netlink_is_allowed(service: dict[str, str]) -> None:
         ("NoNewPrivileges", "yes"),
         ("CapabilityBoundingSet", ""),
         ("Restart", "always"),
+        ("DevicePolicy", "closed"),
+        ("DeviceAllow", "char-nvidia* rw"),
+        ("OOMPolicy", "continue"),
     ],
 )
 def test_the_agent_has_as_little_power_as_it_needs(service: dict[str, str], key: str, value: str) -> None:
-    """MUST: own user, own state folder, no capability, nothing else writable; started again whatever happens."""
+    """MUST: own user, own state folder, no capability, nothing else writable; started again whatever happens.
+
+    A plug-in that eats memory must not take the agent with it (systemd.service(5), OOMPolicy=).
+    """
     assert service[key] == value
 
 
