@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 
+import msgspec
 import nats
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoRespondersError
@@ -24,7 +25,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from mdevreg import subjects
 from mdevreg.addresses import shown
-from mdevreg.errors import StateError, UnreachableError
+from mdevreg.errors import AuthError, RemoteError, StateError, UnreachableError, UsageError
 from mdevreg.query.connection import connect as first_connection
 
 #: The broker's copy is a replay buffer, not the system of record: 30 days.
@@ -34,6 +35,8 @@ ACK_WAIT_S = 60
 #: Messages over the longest record still reach quarantine, up to this; the broker refuses more.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
+#: How long a registry may take to answer: its writer may be in the midst of a large batch.
+ANSWER_S = 15.0
 #: How a server without JetStream answers: not at all, or "not enabled", for itself or for our account.
 _NO_JETSTREAM = (None, 10076, 10039)
 #: What a broken or restarting broker may answer; the caller attaches again.
@@ -156,3 +159,39 @@ async def publish_again(url: str, subject: str, data: bytes, *, creds: str | Non
         raise UnreachableError(text) from error
     finally:
         await client.close()
+
+
+async def ask(
+    url: str, subject: str, requests: Callable[[int], Iterable[bytes]], *, creds: str | None, say: Callable[[str], None]
+) -> list[bytes]:
+    """Ask a running registry, one request after the other; ``requests`` is told the broker's largest message.
+
+    Raises ``UnreachableError``, ``AuthError``, or the registry's own error as ``UsageError`` or ``RemoteError``.
+    """
+    said: list[str] = []
+    client = await connect(url, creds=creds, timeout_s=10.0, say=said.append)
+    try:
+        return [await _answer(client, subject, request) for request in requests(client.max_payload)]
+    except NoRespondersError as error:
+        text = f"no registry takes decisions at {shown(url)}; is mdevreg-server running there?"
+        raise UnreachableError(text) from error
+    except TimeoutError as error:
+        if any("permissions violation" in line.lower() for line in said):
+            raise AuthError(f"{shown(url)} does not allow you to publish {subject}") from error
+        text = f"no answer from {shown(url)} within {ANSWER_S:g} s; it may have been done: asking again is harmless"
+        raise UnreachableError(text) from error
+    finally:
+        for line in said:
+            if line != "broker.disconnected" and "permissions violation" not in line.lower():
+                say(line)
+        await client.close()
+
+
+async def _answer(client: Client, subject: str, request: bytes) -> bytes:
+    reply = await client.request(subject, request, timeout=ANSWER_S)
+    status = (reply.headers or {}).get("Nats-Service-Error-Code")
+    if status is None:
+        return reply.data
+    body = msgspec.json.decode(reply.data)
+    kind = UsageError if status in ("400", "404") else RemoteError
+    raise kind(str(body["message"]), code=str(body["code"]))

@@ -209,6 +209,11 @@ class Line:
         fleet = await self._js.stream_info(subjects.FLEET_STREAM)
         if life_of(info) != created or life_of(fleet) != self._fleet_now.created:
             raise StateError("the broker's streams were created anew", code="STREAM_LOST")
+        try:
+            await self._in_writer(self._ledger.verify)
+        except StateError as error:
+            if error.code != "DATABASE_LOCKED":  # somebody's long transaction: the next batch waits for it
+                raise
 
     async def _publish(self, lot: Sequence[Publication]) -> None:
         await self._fleet_now.publish(lot)

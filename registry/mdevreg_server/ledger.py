@@ -10,19 +10,23 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import DecodeError, MdevregError, StateError
+from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA, HostState
 from mdevreg.state import HostFold
 from mdevreg.subjects import FLEET_STREAM, RECORDS_STREAM
 from mdevreg.wire import Decoded, encode
-from mdevreg_server.batch import Batch, Memory, Replay
+from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
+from mdevreg_server.asking import LATEST
+from mdevreg_server.batch import LOG, Batch, Memory, Replay
 from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
@@ -58,6 +62,13 @@ class Applied(msgspec.Struct, frozen=True):
     quarantined: int
 
 
+class Amended(msgspec.Struct, frozen=True):
+    """An amendment that was written to the log, at its position."""
+
+    position: int
+    amendment: Amendment
+
+
 class Where(msgspec.Struct, frozen=True):
     """A position in one life of a stream; ``created`` tells one life from the next."""
 
@@ -75,6 +86,7 @@ class Ledger:
         self._claim = claim
         layout = shapes()
         self._memory = Memory(layout, Hosts(layout, cached_hosts), Profiles(), set())
+        self._beliefs = Beliefs()
         self.reopen()
 
     def reopen(self) -> None:
@@ -86,6 +98,7 @@ class Ledger:
             self._claim.take()
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
+        self._beliefs.forget()
         with converted(self.engine), self.engine.connect() as connection:
             self._memory.position = connection.scalar(sa.select(sa.func.max(RecordLog.position))) or 0
 
@@ -146,6 +159,38 @@ class Ledger:
             refused = DecodeError(repr(error)[:1_000], code="APPLY_FAILED")  # repr: printable, whatever is in it
             return self.apply_read([(message, refused)], where, now_us=now_us)
 
+    def knowledge(self) -> Knowledge:
+        """The catalog entries and rules that are believed now."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return self._beliefs.at(connection, LATEST)
+
+    def amend(self, change: Callable[[int], CatalogChange | RuleChange], *, author: str, now_us: int) -> Amended:
+        """Append a change of what is believed; ``change`` is told its log position.
+
+        Raises ``UsageError`` for what can't be kept, ``StateError`` or ``UnreachableError``; then nothing was changed,
+        as far as is known.
+        """
+        before = self._memory.position
+        try:
+            with converted(self.engine), self.engine.begin() as connection:
+                self._fence(connection)
+                self._memory.position = before + 1
+                amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(before + 1))
+                LOG.insert(connection, [_row(amendment, before + 1, next_seq(connection), now_us)])
+                mine = StreamPosition.stream == RECORDS_STREAM
+                connection.execute(sa.update(StreamPosition).where(mine).values(position=before + 1))
+        except BaseException:
+            self._memory.position = before
+            raise
+        return Amended(before + 1, amendment)
+
+    def verify(self) -> None:
+        """See that the database is where this writer left it. Raises ``StateError`` (MOVED) if it is not."""
+        with converted(self.engine), self.engine.connect() as connection:
+            row = _stream_position(connection, RECORDS_STREAM)
+        if row is not None and row.position != self.position:
+            raise self._moved(row.position)
+
     def published(self, where: Where) -> int:
         """The position up to which this life of the fleet stream holds every host; 0 if it is another life."""
         with converted(self.engine), self.engine.connect() as connection:
@@ -176,32 +221,37 @@ class Ledger:
             return list(connection.scalars(newer.order_by(HostStateRow.position)))
 
     def rebuild(self, *, batch_size: int = 1_000) -> int:
-        """Recreate every projection from the log, in one transaction. Returns the number of records replayed."""
+        """Recreate every projection from the log, in one transaction. Returns the number of records replayed.
+
+        Amendments are no part of it: what is believed is read from the log itself.
+        """
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
-        end = self.position
+        end, replayed = self.position, 0
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
                 for table in PROJECTIONS:
                     connection.execute(sa.delete(table))
                 for first in range(1, end + 1, batch_size):
-                    self._replay(connection, first, min(first + batch_size - 1, end))
+                    replayed += self._replay(connection, first, min(first + batch_size - 1, end))
         except BaseException:
             self._memory.hosts.forget()
             raise
         finally:
             self._memory.position = end
-        return end
+        return replayed
 
-    def _replay(self, connection: sa.Connection, first: int, last: int) -> None:
+    def _replay(self, connection: sa.Connection, first: int, last: int) -> int:
         columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
-        wanted = sa.select(*columns).where(RecordLog.position.between(first, last)).order_by(RecordLog.position)
+        records = (RecordLog.position.between(first, last), RecordLog.host != NOBODY)
+        wanted = sa.select(*columns).where(*records).order_by(RecordLog.position)
         messages = [
             Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
         ]
         Replay(self._memory, 0).run(connection, [(message, _logged(message)) for message in messages])
         self._memory.hosts.trim()
+        return len(messages)
 
     def _fence(self, connection: sa.Connection) -> None:
         """Rule 1: lock the position for this transaction, and see that it is where this writer left it."""
@@ -235,6 +285,13 @@ class Ledger:
             duplicates=batch.duplicates,
             quarantined=len(batch.refused),
         )
+
+
+def _row(amendment: Amendment, position: int, seq: int, now_us: int) -> tuple[Any, ...]:
+    """An amendment as a row of the log."""
+    data = encoded(amendment)
+    kind = str(amendment.change.__struct_config__.tag)
+    return (position, NOBODY, "", seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
 
 
 def _stream_position(connection: sa.Connection, stream: str) -> Any:

@@ -1,12 +1,13 @@
-"""One readable line per applied record."""
+"""One readable line per applied record, and per change of what is believed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from mdevreg.knowledge import CatalogChange
 from mdevreg.records import Cause, CompleteBody, Parent, TombstoneBody
 from mdevreg.wire import Decoded
-from mdevreg_server.ledger import Applied
+from mdevreg_server.ledger import Amended, Applied
 
 
 class Lines:
@@ -27,6 +28,15 @@ class Lines:
             self._say(self._line(decoded))
         if applied.quarantined:
             self._say(f"{applied.quarantined} refused → see: mdevreg-server quarantine list")
+
+    def amended(self, amended: Amended) -> None:
+        """A rule or catalog entries were changed. What the program itself ships is no news."""
+        amendment = amended.amendment
+        change = amendment.change
+        if self._say is None or (isinstance(change, CatalogChange) and change.origin == "shipped"):
+            return
+        what = _catalog(change) if isinstance(change, CatalogChange) else _rule(amended)
+        self._say(f"{amendment.at.astimezone():%H:%M:%S} {what}")
 
     def _line(self, decoded: Decoded) -> str:
         record = decoded.record
@@ -50,6 +60,38 @@ class Lines:
         before = self._parents.get((record.host, decoded.parent.path))
         self._parents[record.host, decoded.parent.path] = decoded.parent
         return _parent(before, decoded.parent)
+
+
+def event_of(amended: Amended) -> str:
+    """A change of what is believed as an event: a dotted name, past tense, and its fields."""
+    change, author = amended.amendment.change, amended.amendment.author
+    by = f"position={amended.position} author={author!r}"
+    if isinstance(change, CatalogChange):
+        return f"catalog.changed origin={change.origin} put={len(change.put)} removed={len(change.remove)} {by}"
+    what = "added" if _is_new(amended) else "ended"
+    return f"rule.{what} id={change.rule.id} effect={change.rule.effect} scope={change.rule.scope!r} {by}"
+
+
+def _catalog(change: CatalogChange) -> str:
+    whence = "imported" if change.origin == "import" else f"from {change.origin}"
+    said = [f"{_counted(len(change.put), 'entry')} {whence}"] if change.put else []
+    said += [f"{_counted(len(change.remove), 'entry')} removed"] if change.remove else []
+    return f"catalog: {', '.join(said)}"
+
+
+def _rule(amended: Amended) -> str:
+    assert not isinstance(amended.amendment.change, CatalogChange)
+    rule = amended.amendment.change.rule
+    if _is_new(amended):
+        return f"rule {rule.id} {rule.effect} by {rule.author} ({rule.scope}): {rule.message}"
+    until = f" at {rule.valid_until.astimezone():%Y-%m-%d %H:%M:%S}" if rule.valid_until else ""
+    return f"rule {rule.id} {rule.effect} ended by {amended.amendment.author}{until}"
+
+
+def _is_new(amended: Amended) -> bool:
+    """A rule is named after the position that added it."""
+    change = amended.amendment.change
+    return not isinstance(change, CatalogChange) and change.rule.id == f"r{amended.position}"
 
 
 def _parent(before: Parent | None, now: Parent) -> str:
@@ -81,4 +123,5 @@ def _why(cause: Cause) -> str:
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"

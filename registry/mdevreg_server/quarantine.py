@@ -57,6 +57,31 @@ def mark_applied(connection: sa.Connection, digests: Sequence[str]) -> None:
         connection.execute(sa.update(Quarantine).where(mine).values(values))
 
 
+def keep_files(connection: sa.Connection, kind: str, refusals: Sequence[Refusal], now_us: int) -> None:
+    """Keep refused files (subject ``<kind>.<file>``) as open items, and settle those that are not refused any more.
+
+    The same file with the same fault is one item, whatever became of it meanwhile: it is faulty now.
+    """
+    mine = Quarantine.subject.startswith(f"{kind}.", autoescape=True)
+    wanted = sa.select(Quarantine.id, Quarantine.subject, Quarantine.sha256).where(mine)
+    known = {(row.subject, row.sha256): row.id for row in connection.execute(wanted)}
+    still: list[int] = []
+    for refusal in refusals:
+        columns = _columns(refusal, hashlib.sha256(refusal.message.data).hexdigest(), now_us)
+        found = known.get((columns["subject"], columns["sha256"]))
+        if found is None:
+            columns |= {"host": None, "epoch": None, "seq": None}  # a file is nobody's record
+            still += connection.execute(sa.insert(Quarantine).values(columns).returning(Quarantine.id)).scalars()
+            continue
+        again = {name: columns[name] for name in ("state", "code", "reason", "last_received_at_us", "resolution")}
+        again["times"] = Quarantine.times + 1
+        connection.execute(sa.update(Quarantine).where(Quarantine.id == found).values(again))
+        still.append(found)
+    settled = {"state": "dropped", "resolution": "the file was mended, or is gone"}
+    gone = sa.and_(mine, Quarantine.state == "open", Quarantine.id.not_in(still))
+    connection.execute(sa.update(Quarantine).where(gone).values(settled))
+
+
 def listed(connection: sa.Connection, *, state: str | None = "open", limit: int = 100) -> list[dict[str, Any]]:
     """The newest items, without their bodies. ``state``: open, dropped, applied, or ``None`` for all."""
     columns = [column for column in Quarantine.__table__.columns if column.name != "body"]

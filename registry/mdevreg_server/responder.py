@@ -1,7 +1,8 @@
 """Answers questions over NATS with the services API: `nats micro ls` finds it (NATS ADR-32).
 
-Endpoints ``hosts``, ``host``, ``pair``, ``candidates``, ``history`` and ``drivers`` hand out facts, as every door
-does; ``can-migrate`` and ``targets`` hand out the verdicts that ``judge`` makes of them. Requests and replies are
+Endpoints ``hosts``, ``host``, ``pair``, ``candidates``, ``history``, ``drivers``, ``loading`` and ``rules`` hand out
+facts, as every door does; ``can-migrate`` and ``targets`` hand out the verdicts that ``judge`` makes of them. Decisions
+come on subjects of their own, so that a broker's permissions can tell who may take them. Requests and replies are
 JSON; an error has the headers ``Nats-Service-Error`` and ``Nats-Service-Error-Code``, and a body with its code.
 """
 
@@ -11,22 +12,28 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 from nats.aio.client import Client
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from mdevreg import subjects
+from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S, Rules
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
 from mdevreg.facts import Moment
+from mdevreg.knowledge import MAX_ENTRIES
 from mdevreg.query import questions
 from mdevreg.query.door import Door
-from mdevreg.records import Path, Time
+from mdevreg.rules import Rule
+from mdevreg.shapes import Line, Name, Path, Strict, Time
 from mdevreg.verdict import Outcome
+from mdevreg_server.rulebook import Decisions
 
 #: Questions answered at the same time; the rest waits in the endpoint's subscription.
 CONCURRENT = 8
@@ -35,6 +42,7 @@ CONCURRENT = 8
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request. Which fields an endpoint needs: ``docs/protocol.md``."""
 
+    format: Name | None = None
     device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
     host: Path | None = None
     name: Path | None = None
@@ -57,6 +65,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return str(value)
 
 
+T = TypeVar("T")
 Endpoint = Callable[[Door, Ask], Any]
 
 ENDPOINTS: dict[str, Endpoint] = {
@@ -66,6 +75,8 @@ ENDPOINTS: dict[str, Endpoint] = {
     "candidates": lambda door, ask: door.candidates(ask.need("device"), ask.moment),
     "history": lambda door, ask: door.history(ask.need("name"), ask.moment, 100 if ask.limit is None else ask.limit),
     "drivers": lambda door, ask: door.drivers(ask.moment),
+    "loading": lambda door, ask: door.loading(ask.need("format"), ask.moment),
+    "rules": lambda door, ask: door.rules(ask.moment),
     "can-migrate": lambda door, ask: questions.can_migrate(
         door,
         ask.need("device"),
@@ -85,14 +96,49 @@ ENDPOINTS: dict[str, Endpoint] = {
     ),
 }
 
+
+class Decide(Strict, frozen=True):
+    """A decision. Which fields an endpoint needs: ``docs/protocol.md``."""
+
+    rule: Rule | None = None
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=MAX_ENTRIES)] | None = None
+    names: Annotated[tuple[Name, ...], Meta(max_length=MAX_ENTRIES)] | None = None
+    name: Path | None = None
+    at: Time | None = None
+    author: Line | None = None
+
+
+Decision = Callable[[Decisions, Decide], Any]
+
+DECISIONS: dict[str, Decision] = {
+    "add-rule": lambda decisions, asked: decisions.add_rule(_need(asked.rule, "rule")),
+    "end-rule": lambda decisions, asked: decisions.end_rule(
+        _need(asked.name, "name"), at=asked.at, author=_need(asked.author, "author")
+    ),
+    "import-catalog": lambda decisions, asked: decisions.import_entries(
+        _need(asked.entries, "entries"), author=_need(asked.author, "author")
+    ),
+    "remove-catalog": lambda decisions, asked: decisions.remove_entries(
+        _need(asked.names, "names"), author=_need(asked.author, "author")
+    ),
+}
+
 _ask = msgspec.json.Decoder(Ask)
+_decide = msgspec.json.Decoder(Decide)
+
+
+def _need(value: T | None, field: str) -> T:
+    if value is None:
+        raise UsageError(f"the request has no {field!r}")
+    return value
 
 
 class Responder:
     """The service. One instance per process; several share the load by their queue group."""
 
-    def __init__(self, client: Client, door: Door, pool: Executor, *, version: str) -> None:
+    def __init__(self, client: Client, door: Door, pool: Executor, *, decisions: Decisions, version: str) -> None:
         self._client, self._door, self._pool, self._version = client, door, pool, version
+        self._decisions = decisions
         self._free = asyncio.Semaphore(CONCURRENT)
         self._running: set[asyncio.Task[None]] = set()
         self._service: Service | None = None
@@ -103,8 +149,14 @@ class Responder:
         config = ServiceConfig(name=subjects.SERVICE, version=self._version, description=about)
         self._service = await add_service(self._client, config)
         for name, endpoint in ENDPOINTS.items():
-            handler = self._handler(endpoint)
-            await self._service.add_endpoint(EndpointConfig(name=name, subject=subjects.query(name), handler=handler))
+            await self._add(name, subjects.query(name), partial(self._reply, endpoint))
+        for name, decision in DECISIONS.items():
+            await self._add(name, subjects.decision(name), partial(self._decided, decision))
+
+    async def _add(self, name: str, subject: str, reply: Callable[[bytes], bytes]) -> None:
+        assert self._service is not None
+        config = EndpointConfig(name=name, subject=subject, handler=self._handler(reply))
+        await self._service.add_endpoint(config)
 
     async def stop(self) -> None:
         """Finish what was asked, then leave."""
@@ -113,11 +165,11 @@ class Responder:
         if self._service is not None and not self._client.is_closed:
             await self._service.stop()
 
-    def _handler(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[None]]:
+    def _handler(self, reply: Callable[[bytes], bytes]) -> Callable[[Request], Awaitable[None]]:
         async def handle(request: Request) -> None:
             # nats.micro serves one request at a time per endpoint; a task per request lets them overlap.
             await self._free.acquire()
-            task = asyncio.ensure_future(self._answer(endpoint, request))
+            task = asyncio.ensure_future(self._answer(reply, request))
             self._running.add(task)
             task.add_done_callback(self._done)
 
@@ -127,9 +179,9 @@ class Responder:
         self._running.discard(task)
         self._free.release()
 
-    async def _answer(self, endpoint: Endpoint, request: Request) -> None:
+    async def _answer(self, reply: Callable[[bytes], bytes], request: Request) -> None:
         try:
-            data = await asyncio.get_running_loop().run_in_executor(self._pool, self._reply, endpoint, request.data)
+            data = await asyncio.get_running_loop().run_in_executor(self._pool, reply, request.data)
         except MdevregError as error:
             await request.respond_error(str(_http(error)), _line(error.message), _error_body(error))
             return
@@ -141,11 +193,17 @@ class Responder:
         await request.respond(data)
 
     def _reply(self, endpoint: Endpoint, data: bytes) -> bytes:
-        try:
-            ask = _ask.decode(data) if data else Ask()
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DecodeError(f"the request can't be read: {error}", code="BAD_REQUEST") from error
-        return msgspec.json.encode(endpoint(self._door, ask))
+        return msgspec.json.encode(endpoint(self._door, _read(_ask, data or b"{}")))
+
+    def _decided(self, decision: Decision, data: bytes) -> bytes:
+        return msgspec.json.encode(decision(self._decisions, _read(_decide, data or b"{}")))
+
+
+def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"the request can't be read: {error}", code="BAD_REQUEST") from error
 
 
 def _line(text: str) -> str:

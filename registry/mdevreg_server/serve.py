@@ -10,18 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from mdevreg.shipped import shipped_entries
 from mdevreg_server import revision
 from mdevreg_server.bus import connect, leave
+from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ingest import Line
-from mdevreg_server.ledger import Applied, Ledger, Publication
+from mdevreg_server.ledger import Amended, Applied, Ledger, Publication
+from mdevreg_server.lines import event_of
 from mdevreg_server.pulse import Pulse
 from mdevreg_server.responder import Responder
+from mdevreg_server.rulebook import LedgerDecisions
 from mdevreg_server.sql_door import SqlDoor
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -36,6 +41,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     database: str
     nats: str
     creds: str | None = None
+    catalog: str | None = None  # the operators' folder of catalog files
     connect_timeout_s: float = 10.0
     answer_threads: int = 4
 
@@ -47,10 +53,12 @@ async def serve(
     applied: Callable[[Applied], None],
     ready: Callable[[], None],
     stop: asyncio.Event,
+    amended: Callable[[Amended], None] = lambda _: None,
 ) -> None:
-    """Run until ``stop`` is set. ``applied`` is told every committed batch, ``ready`` once that it all stands.
+    """Run until ``stop`` is set.
 
-    Raises ``WrongRevisionError``, ``UnreachableError``, ``AuthError``, ``StateError``.
+    ``applied`` is told every committed batch, ``amended`` every change of what is believed, ``ready`` once that it
+    all stands. Raises ``WrongRevisionError``, ``UnreachableError``, ``AuthError``, ``StateError``.
     """
     async with AsyncExitStack() as stack:
         engine = open_engine(config.database, writer=True)
@@ -67,12 +75,32 @@ async def serve(
         if client is None:
             return
         stack.push_async_callback(leave, client)
-        registry = _Registry(client, ledger, writer, applied=applied, say=say)
-        responder = Responder(client, door, pool, version=version("mdevreg"))
+        folder = None if config.catalog is None else Path(config.catalog)
+        told = _telling(say, amended)
+        catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
+        await catalog.ship(shipped_entries(), version("mdevreg"))
+        await catalog.look()
+        registry = _Registry(client, ledger, writer, catalog, applied=applied, say=say)
+        decisions = LedgerDecisions(ledger, writer, now_us, told)
+        responder = Responder(client, door, pool, decisions=decisions, version=version("mdevreg"))
         await registry.pulse.listen(client)
         await responder.start()
         await registry.run(ready, stop)
         await responder.stop()
+
+
+def _telling(say: Callable[[str], None], amended: Callable[[Amended], None]) -> Callable[[Amended], None]:
+    """Tells of an amendment in the event loop, whichever thread wrote it."""
+    loop = asyncio.get_running_loop()
+
+    def tell(what: Amended) -> None:
+        say(event_of(what))
+        amended(what)
+
+    def told(what: Amended) -> None:
+        loop.call_soon_threadsafe(tell, what)
+
+    return told
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -106,11 +134,12 @@ class _Registry:
         client: Client,
         ledger: Ledger,
         writer: ThreadPoolExecutor,
+        catalog: CatalogWatch,
         *,
         applied: Callable[[Applied], None],
         say: Callable[[str], None],
     ) -> None:
-        self._applied = applied
+        self._applied, self._catalog = applied, catalog
         self.line = Line(
             client, ledger, writer, now_us=now_us, applied=self._on_applied, published=self._on_published, say=say
         )
@@ -118,7 +147,8 @@ class _Registry:
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Until ``stop`` is set, or a part of it ends with an error."""
-        parts = [asyncio.ensure_future(part) for part in (self.line.run(), self.pulse.run(), stop.wait())]
+        work = (self.line.run(), self.pulse.run(), self._catalog.run(), stop.wait())
+        parts = [asyncio.ensure_future(part) for part in work]
         attached = asyncio.ensure_future(self._announce(ready))
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         for part in (*parts, attached):

@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Evidence, Side
+from mdevreg.knowledge import Knowledge
 from mdevreg.nearest import nearest
 from mdevreg.profiles import Profile
+from mdevreg.support import StreamSupport, Support
 from mdevreg_server import evidence, tables
 from mdevreg_server.asking import At
 from mdevreg_server.evidence import evidence_of, find_host
@@ -22,20 +24,21 @@ _profile = msgspec.json.Decoder(Profile)
 
 
 class Interned:
-    """Profiles of one answer, decoded once each."""
+    """Profiles of one answer, decoded once each, and what was believed of them at its moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
         self._profiles: dict[str, Profile] = {}
 
-    def get(self, digest: str, body: str) -> Profile:
-        """The profile of that digest."""
+    def get(self, digest: str, body: str) -> tuple[Profile, Support]:
+        """The profile of that digest, and its support."""
         found = self._profiles.get(digest)
         if found is None:
             found = self._profiles[digest] = _profile.decode(body)
-        return found
+        return found, self.knowledge.support(digest, found)
 
 
-def source_of(connection: sa.Connection, name: str, at: At) -> Side:
+def source_of(connection: sa.Connection, name: str, at: At, interned: Interned) -> Side:
     """The device, or the type that a device could be created of.
 
     ``name``: an mdev uuid, ``HOST/DEVICE`` or ``HOST/PARENT/TYPE``. Raises ``NotFoundError``, or ``UsageError``
@@ -43,34 +46,44 @@ def source_of(connection: sa.Connection, name: str, at: At) -> Side:
     """
     match name.split("/"):
         case [device]:
-            return _device(connection, device, None, at)
+            return _device(connection, device, None, at, interned)
         case [host, device]:
-            return _device(connection, device, find_host(connection, host, at), at)
+            return _device(connection, device, find_host(connection, host, at), at, interned)
         case [host, parent, kind]:
-            return _offered(connection, find_host(connection, host, at), parent, kind, at)
+            return _offered(connection, find_host(connection, host, at), parent, kind, at, interned)
     raise UsageError(f"{name!r} is no device; expected an mdev uuid, HOST/DEVICE or HOST/PARENT/TYPE")
 
 
-def offers_of(connection: sa.Connection, host: Evidence, at: At) -> list[Side]:
+def offers_of(connection: sa.Connection, host: Evidence, at: At, interned: Interned) -> list[Side]:
     """Everything that one host offers, by parent and type."""
     columns = (Offer.type, Offer.profile, tables.Profile.body, Parent.name, Parent.free)
     wanted = sa.select(*columns).select_from(_offers(at)).where(Offer.host == host.host)
-    interned = Interned()
     rows = connection.execute(wanted.order_by(Parent.name, Offer.type))
     return [_side(row, host, interned) for row in rows]
 
 
-def offers_of_type(connection: sa.Connection, kind: str, at: At) -> list[Side]:
+def offers_of_type(connection: sa.Connection, kind: str, at: At, interned: Interned) -> list[Side]:
     """Every offer of a type in the fleet, by hostname, host, parent."""
+    return _fleet(connection, Offer.type == kind, at, interned)
+
+
+def offers_loading(connection: sa.Connection, form: str, at: At, interned: Interned) -> list[Side]:
+    """Every offer in the fleet whose build is known to load a stream format, by hostname, host, parent, type."""
+    profiles = connection.execute(sa.select(tables.Profile.digest, tables.Profile.body))
+    known = [(digest, interned.get(digest, body)[1]) for digest, body in profiles]
+    loading = [digest for digest, found in known if isinstance(found, StreamSupport) and found.format == form]
+    return _fleet(connection, Offer.profile.in_(loading), at, interned) if loading else []
+
+
+def _fleet(connection: sa.Connection, which: sa.ColumnElement[bool], at: At, interned: Interned) -> list[Side]:
     columns = (*evidence.COLUMNS, Offer.type, Offer.profile, tables.Profile.body, Parent.name, Parent.free)
     source = _offers(at)
     facts = sa.and_(tables.HostFact.host == Offer.host, at.holds(tables.HostFact))
     source = sa.join(source, HostState, HostState.host == Offer.host)
     source = sa.join(source, tables.HostFact, facts, isouter=True)
     source = sa.join(source, tables.HostPresence, tables.HostPresence.host == Offer.host, isouter=True)
-    interned = Interned()
-    wanted = sa.select(*columns).select_from(source).where(Offer.type == kind)
-    rows = connection.execute(wanted.order_by(tables.HostFact.hostname, Offer.host, Parent.name))
+    wanted = sa.select(*columns).select_from(source).where(which)
+    rows = connection.execute(wanted.order_by(tables.HostFact.hostname, Offer.host, Parent.name, Offer.type))
     return [_side(row, evidence_of(row, at), interned) for row in rows]
 
 
@@ -80,15 +93,17 @@ def _offers(at: At) -> sa.FromClause:
 
 
 def _side(row: Any, host: Evidence, interned: Interned) -> Side:
+    profile, support = interned.get(row.profile, row.body)
     return Side(
         evidence=host,
         parent=row.name,
-        profile=interned.get(row.profile, row.body),
+        profile=profile,
+        support=support,
         available_instances=_free.decode(row.free).get(row.type),
     )
 
 
-def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At) -> Side:
+def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At, interned: Interned) -> Side:
     there = sa.and_(Parent.host == Device.host, Parent.path == Device.path, at.holds(Parent), at.holds(Device))
     source = sa.join(sa.join(Device, Parent, there), tables.Profile, tables.Profile.digest == Device.profile)
     columns = (Device.host, Device.profile, tables.Profile.body, Parent.name)
@@ -103,7 +118,8 @@ def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At)
         hosts = ", ".join(sorted({row.host for row in rows}))
         raise UsageError(f"{name!r} is on several hosts; name one as HOST/{name}: {hosts}", code="AMBIGUOUS")
     where = host or find_host(connection, rows[0].host, at)
-    return Side(evidence=where, parent=rows[0].name, profile=_profile.decode(rows[0].body), device=name)
+    profile, support = interned.get(rows[0].profile, rows[0].body)
+    return Side(evidence=where, parent=rows[0].name, profile=profile, support=support, device=name)
 
 
 def _refuse_host(connection: sa.Connection, name: str, within: Evidence | None, at: At) -> None:
@@ -120,8 +136,8 @@ def _device_names(connection: sa.Connection, host: Evidence | None, at: At) -> l
     return list(connection.scalars(wanted.where(Device.host == host.host) if host else wanted))
 
 
-def _offered(connection: sa.Connection, host: Evidence, parent: str, kind: str, at: At) -> Side:
-    offers = offers_of(connection, host, at)
+def _offered(connection: sa.Connection, host: Evidence, parent: str, kind: str, at: At, interned: Interned) -> Side:
+    offers = offers_of(connection, host, at, interned)
     there = [offer for offer in offers if offer.parent == parent]
     if not there:
         raise NotFoundError(f"parent on {host.hostname}", parent, nearest(parent, {offer.parent for offer in offers}))

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from mdevreg.errors import MdevregError
-from mdevreg.facts import Candidates, Drivers, DriverSpread, History, Hosts, HostSummary, HostView, Moment, Pair
+from mdevreg.facts import (
+    Candidates,
+    Drivers,
+    DriverSpread,
+    History,
+    Hosts,
+    HostSummary,
+    HostView,
+    Moment,
+    Offers,
+    Pair,
+    RuleList,
+)
+from mdevreg.knowledge import Knowledge
+from mdevreg.profiles import profile_of_device, profile_of_type
 from mdevreg.query.names import possible
 from mdevreg.records import DriverBuild, HostFacts, Parent
+from mdevreg.rules import Rule
+from mdevreg.support import Support, support_of
 from mdevreg.wire import decode_facts, decode_parent
 from mdevreg_server import revision, tables
+from mdevreg_server.alone import writing_alone
+from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
 from mdevreg_server.hosts import document_in
-from mdevreg_server.sides import offers_of, offers_of_type, source_of
+from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.tables import HostFact, RecordLog
 from mdevreg_server.timelines import history_of
 
@@ -40,11 +59,16 @@ class SqlDoor:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._beliefs = Beliefs()
 
     @contextmanager
     def _reading(self, moment: Moment) -> Iterator[tuple[sa.Connection, At]]:
         with converted(self._engine), self._engine.connect() as connection:
             yield connection, at(connection, moment)
+
+    def _believed(self, connection: sa.Connection, when: At) -> Interned:
+        """Profiles as the registry understood them at that moment."""
+        return Interned(self._beliefs.at(connection, when.known_at))
 
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
@@ -62,25 +86,50 @@ class SqlDoor:
             evidence = find_host(connection, possible(name), when)
             facts = _documents(connection, HostFact, evidence.host, when, decode_facts)
             parents = _documents(connection, tables.Parent, evidence.host, when, decode_parent)
+            knowledge = self._beliefs.at(connection, when.known_at)
         found: HostFacts | None = facts[0] if facts else None
         ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
-        return HostView(when.position, evidence, found, ordered)
+        return HostView(when.position, evidence, found, ordered, _supports(ordered, knowledge))
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
         with self._reading(moment) as (connection, when):
-            source = source_of(connection, possible(device), when)
+            interned = self._believed(connection, when)
+            source = source_of(connection, possible(device), when, interned)
             target = find_host(connection, possible(host), when)
-            offers = offers_of(connection, target, when)
-        return Pair(when.position, source, target, tuple(offers))
+            offers = offers_of(connection, target, when, interned)
+        return Pair(when.position, source, target, tuple(offers), _rules(interned))
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         """A source, and every offer of its type in the fleet."""
         with self._reading(moment) as (connection, when):
-            source = source_of(connection, possible(device), when)
+            interned = self._believed(connection, when)
+            source = source_of(connection, possible(device), when, interned)
             kind = source.profile.type
-            offers = offers_of_type(connection, kind, when) if kind is not None else []
-        return Candidates(when.position, source, tuple(offers))
+            offers = offers_of_type(connection, kind, when, interned) if kind is not None else []
+        return Candidates(when.position, source, tuple(offers), _rules(interned))
+
+    def loading(self, form: str, moment: Moment) -> Offers:
+        """Every offer in the fleet whose driver build is known to load streams of a format."""
+        with self._reading(moment) as (connection, when):
+            interned = self._believed(connection, when)
+            offers = offers_loading(connection, possible(form), when, interned)
+        return Offers(when.position, tuple(offers), _rules(interned))
+
+    def rules(self, moment: Moment) -> RuleList:
+        """Every operators' rule that was known, ended ones included, oldest first."""
+        with self._reading(moment) as (connection, when):
+            return RuleList(when.position, _rules(self._believed(connection, when)))
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule, where no registry is running on this database."""
+        with writing_alone(self._engine.url) as book:
+            return book.add_rule(draft)
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule, where no registry is running on this database."""
+        with writing_alone(self._engine.url) as book:
+            return book.end_rule(possible(rule), at=at, author=author)
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
@@ -110,6 +159,19 @@ class SqlDoor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _rules(interned: Interned) -> tuple[Rule, ...]:
+    return tuple(interned.knowledge.rules.values())
+
+
+def _supports(parents: tuple[Parent, ...], knowledge: Knowledge) -> dict[str, Support]:
+    found: dict[str, Support] = {}
+    for parent in parents:
+        profiles = {kind.id: profile_of_type(parent, kind) for kind in parent.types}
+        profiles |= {device.name: profile_of_device(parent, device) for device in parent.devices}
+        found |= {f"{parent.name}/{name}": support_of(profile, knowledge.catalog) for name, profile in profiles.items()}
+    return found
 
 
 def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:

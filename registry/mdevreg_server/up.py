@@ -44,6 +44,7 @@ class UpConfig(msgspec.Struct, frozen=True):
     seed: int = 1
     agent: bool = True
     url_file: Path | None = None  # where `mdevreg` looks for the broker's URL; None: it is not told there
+    catalog: str | None = None  # the operators' folder of catalog files
 
 
 def run_up(config: UpConfig, say: Say) -> None:
@@ -106,9 +107,16 @@ async def _serve(config: UpConfig, database: str, url: str, say: Say) -> None:
         say(f"mdevreg is up: {url}, history in {config.state / 'registry.sqlite3'}; Ctrl-C ends it")
         tasks.add(asyncio.ensure_future(_started(config, database, url, children, say)))
 
-    ending = asyncio.Event()
+    ending, lines = asyncio.Event(), Lines(say)
     serving = asyncio.ensure_future(
-        serve(ServeConfig(database, url), say=_quiet(say), applied=Lines(say).applied, ready=ready, stop=ending)
+        serve(
+            ServeConfig(database, url, catalog=config.catalog),
+            say=_quiet(say),
+            applied=lines.applied,
+            amended=lines.amended,
+            ready=ready,
+            stop=ending,
+        )
     )
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -180,7 +188,7 @@ def _quiet(say: Say) -> Say:
     """Only what a newcomer must know: troubles, not routine."""
 
     def tell(line: str) -> None:
-        if not line.startswith(("ingest.attached", "broker.")):
+        if not line.startswith(("ingest.attached", "broker.", "catalog.changed", "rule.")):
             say(line)
 
     return tell

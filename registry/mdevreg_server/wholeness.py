@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from mdevreg.timeline import OPEN
+from mdevreg_server.amendments import MINE, NOBODY, unreadable
 from mdevreg_server.engine import converted
 from mdevreg_server.intervals import Shape, shapes
 from mdevreg_server.tables import HostState, RecordLog, StreamPosition
@@ -13,7 +14,7 @@ from mdevreg_server.tables import HostState, RecordLog, StreamPosition
 def faults_of(engine: sa.Engine) -> list[str]:
     """One sentence per fault; empty where all is well."""
     with converted(engine), engine.connect() as connection:
-        found = [*_log(connection), *_states(connection)]
+        found = [*_log(connection), *_amendments(connection), *_states(connection)]
         for shape in shapes().values():
             found += _overlaps(connection, shape)
     return found
@@ -28,8 +29,15 @@ def _log(connection: sa.Connection) -> list[str]:
     return faults
 
 
+def _amendments(connection: sa.Connection) -> list[str]:
+    counted = sa.select(sa.func.count(), sa.func.max(RecordLog.seq)).where(*MINE)
+    count, newest = connection.execute(counted).one()
+    faults = [f"record_log has {count} amendments but they end at {newest}"] if count != (newest or 0) else []
+    return [*faults, *unreadable(connection)]
+
+
 def _states(connection: sa.Connection) -> list[str]:
-    logged = sa.select(RecordLog.host).distinct()
+    logged = sa.select(RecordLog.host).where(RecordLog.host != NOBODY).distinct()
     missing = connection.scalar(
         sa.select(sa.func.count()).select_from(logged.except_(sa.select(HostState.host)).subquery())
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -14,18 +17,30 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from mdevreg import query
 from mdevreg.errors import UnreachableError, WrongRevisionError
+from mdevreg.facts import NOW, Moment
+from mdevreg.query.door import Door
+from mdevreg.rules import Rule
 from mdevreg_server import revision, schema
+from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ledger import Ledger
 from mdevreg_server.serve import ServeConfig
+from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import NAMING, Base, table_of
 from mdevreg_server.tables import RecordLog as Log
+from mdevreg_server.wholeness import faults_of
 from support.door_fleet import records_of
+from support.hosts import uuid_of
 from support.processes import RunCli
+from support.publisher import EPOCH_START
 from support.registry import Desk, projections, rows
-from support.serving import Serving
+from support.serving import Serving, serving
 
+#: Databases as released programs left them, at their revisions: rows by table, and what their doors said.
+RELEASED = Path(__file__).parent / "released"
+RULE = Rule(id="draft", effect="deny", author="alice", message="known-bad", valid_from=EPOCH_START)
 #: Every revision, oldest first: a new one is tested without a word here.
 REVISIONS = [script.revision for script in ScriptDirectory(str(schema.migrations_folder())).walk_revisions()][::-1]
 
@@ -122,6 +137,81 @@ def test_a_database_at_any_revision_keeps_its_history_on_the_way_to_head(empty: 
     assert kept == projections(empty)
 
 
+@pytest.mark.parametrize("released", sorted(RELEASED.glob("*.json")), ids=lambda file: file.stem)
+def test_the_database_of_a_released_program_is_answered_the_same(
+    empty: sa.Engine, released: Path, nats_server: Broker
+) -> None:
+    """Its rows as it wrote them, projections too: upgraded, nothing has to be rebuilt, and the history goes on."""
+    told = json.loads(released.read_text(encoding="utf-8"))
+    schema.upgrade(empty, told["revision"])
+    _fill(empty, told["tables"])
+    schema.upgrade(empty)
+    before, log = projections(empty), rows(empty, Log)
+    assert _answers(empty, told["answers"]) == told["answers"]
+    assert faults_of(empty) == []
+    url = empty.url.render_as_string(hide_password=False)
+    with serving(url, nats_server.url) as registry, query.open(nats_server.url) as door:
+        rule = door.add_rule(RULE)
+        registry.until(lambda: len(registry.amendments) == 2, "what is shipped and the rule are amendments on top")
+    assert rule.id == f"r{len(log) + 2}"
+    assert Ledger(empty).rebuild() == len(log)
+    assert projections(empty) == before
+    assert [row for row in rows(empty, Log) if row in log] == log
+    assert _answers(empty, told["answers"], known_at=len(log)) == told["answers"]
+
+
+def _answers(engine: sa.Engine, told: dict[str, Any], known_at: int | None = None) -> dict[str, Any]:
+    """The questions that the older program was asked, as plain values; positions aside, which count on."""
+    moment = Moment(known_at=known_at)
+    with SqlDoor(engine) as door:
+        found: dict[str, Any] = {
+            "hosts": door.hosts(NOW),
+            "drivers": door.drivers(moment),
+            "history": door.history("alpha", moment, 100),
+            "device": door.history(uuid_of(2), moment, 100),
+            "pairs": {name: _pair(door, name, moment) for name in told["pairs"]},
+        }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
+    for name in ("hosts", "drivers", "history", "device"):
+        plain[name]["position"] = told[name]["position"]
+    return plain
+
+
+def _pair(door: Door, name: str, moment: Moment) -> list[Any]:
+    device, _, host = name.partition(" ")
+    pair = door.pair(device, host, moment)
+    return [
+        pair.source.profile,
+        [each.profile for each in pair.offers],
+        [each.available_instances for each in pair.offers],
+    ]
+
+
+def _fill(engine: sa.Engine, tables: dict[str, list[dict[str, Any]]]) -> None:
+    with engine.begin() as connection:
+        for name, found in tables.items():
+            table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+            if found:
+                connection.execute(sa.insert(table), [{key: _value(row[key]) for key in row} for row in found])
+
+
+def _value(stored: Any) -> Any:
+    return base64.b64decode(stored["base64"]) if isinstance(stored, dict) else stored
+
+
+def test_a_log_with_amendments_is_not_taken_back_to_a_program_that_can_not_read_them(empty: sa.Engine) -> None:
+    """Refused, and nothing is changed; the way back is a copy of before."""
+    schema.upgrade(empty)
+    desk = Desk(empty)
+    desk.take(*records_of())
+    desk.book.add_rule(RULE)
+    before = (projections(empty), rows(empty, Log))
+    with pytest.raises(RuntimeError, match="holds 1 amendments, which the program before can't read"):
+        _downgrade(empty, "0001")
+    assert revision.current(empty) == "0002"
+    assert (projections(empty), rows(empty, Log)) == before
+
+
 def _fill_log(engine: sa.Engine) -> None:
     """The truth as any revision has it; columns that it lacks are left out."""
     there = {column["name"] for column in sa.inspect(engine).get_columns("record_log")}
@@ -151,7 +241,7 @@ def _log(engine: sa.Engine) -> list[Any]:
 
 @pytest.mark.parametrize("step", REVISIONS)
 def test_each_step_down_and_up_again_ends_at_the_same_tables(empty: sa.Engine, step: str) -> None:
-    """A step that can't be taken back says so in its script; none does yet."""
+    """The tables; a step that can't take the data back says so in its script, and refuses."""
     schema.upgrade(empty, step)
     before = _constraints(empty)
     _downgrade(empty, "-1")
@@ -190,9 +280,9 @@ def test_the_wrong_revision_is_refused_with_the_command_to_run(
     with pytest.raises(WrongRevisionError, match="run: mdevreg-server db upgrade") as caught:
         revision.check(empty)
     assert (caught.value.found, caught.value.expected) == (found, schema.head())
-    serving = Serving(ServeConfig(database=database_url, nats="nats://127.0.0.1:9"))
-    serving.start()
-    assert isinstance(serving.wait(), WrongRevisionError)
+    refused = Serving(ServeConfig(database=database_url, nats="nats://127.0.0.1:9"))
+    refused.start()
+    assert isinstance(refused.wait(), WrongRevisionError)
     done = run_cli(["mdevreg-server", "db", "check", "--database", database_url])
     assert (done.returncode, "db upgrade" in done.stderr) == (2, True)
 

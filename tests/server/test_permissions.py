@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 import sqlalchemy as sa
 from nats.errors import NoRespondersError
 
+from mdevreg import query, subjects
+from mdevreg.facts import NOW
+from mdevreg.rules import Rule
+from mdevreg_server.responder import DECISIONS
 from mdevreg_server.tables import HostState
+from support.catalogs import file_of, folder_of
 from support.host_root import HostRoot
 from support.nats_server import StartBroker
 from support.processes import RunCli, StartCli, eventually
@@ -20,13 +26,15 @@ from support.serving import serving
 from support.tree import ROOT
 
 HOST = "host-1"
-#: Subjects in the block of the operations page: "publish: a, b, c" over several lines.
-_BLOCK = re.compile(r"```text\npublish:\s+(?P<publish>.*?)subscribe:\s+(?P<subscribe>.*?)```", re.DOTALL)
+#: Subjects in the blocks of the operations page: who, then "publish: a, b, c" over several lines.
+_BLOCK = re.compile(
+    r"```text\n# (?P<who>\w+)\npublish:\s+(?P<publish>.*?)subscribe:\s+(?P<subscribe>.*?)```", re.DOTALL
+)
 
 
-def _agents_permissions(host: str) -> dict[str, list[str]]:
-    found = _BLOCK.search((ROOT / "docs/operations.md").read_text(encoding="utf-8"))
-    assert found is not None
+def _permissions(who: str, host: str = HOST) -> dict[str, list[str]]:
+    manual = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    [found] = [block for block in _BLOCK.finditer(manual) if block["who"] == who]
     return {
         name: [subject.strip().replace("HOST", host) for subject in found[name].split(",") if subject.strip()]
         for name in ("publish", "subscribe")
@@ -35,9 +43,12 @@ def _agents_permissions(host: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """A broker that knows one agent and the registry."""
-    agent = {"user": "agent", "password": "a", "permissions": _agents_permissions(HOST)}
-    return {"authorization": {"users": [{"user": "registry", "password": "r"}, agent]}}
+    """A broker that knows all four of the manual."""
+    users = [
+        {"user": who, "password": who[0], "permissions": _permissions(who)}
+        for who in ("agent", "registry", "reader", "operator")
+    ]
+    return {"authorization": {"users": users}}
 
 
 def test_an_agent_lives_with_the_permissions_of_the_manual(
@@ -97,6 +108,50 @@ def _unsent(state: Path) -> int:
         count = connection.scalar(sa.text("select count(*) from unsent")) or 0
     outbox.dispose()
     return int(count)
+
+
+def test_who_asks_may_not_decide_and_an_operator_may_do_both(
+    settings: dict[str, Any], start_broker: StartBroker, engine: sa.Engine, run_cli: RunCli, tmp_path: Path
+) -> None:
+    """A rule changes verdicts of the whole fleet: agents and readers can't publish it. The registry can all it needs."""
+    broker = start_broker(settings=settings)
+    urls = {who: broker.url.replace("//", f"//{who}:{who[0]}@") for who in ("agent", "registry", "reader", "operator")}
+    folder = folder_of(tmp_path / "catalog.d", good=file_of("site-1"))
+    rule = Rule(id="draft", effect="deny", author="alice", message="known-bad", valid_from=datetime.now(UTC))
+    with serving(engine.url.render_as_string(hide_password=False), urls["registry"], catalog=folder):
+        for who in ("agent", "reader"):
+            refused = asyncio.run(_decisions_refused(urls[who], who))
+            assert len(refused) == len(DECISIONS), refused
+        for who in ("reader", "operator"):
+            with query.open(urls[who]) as door:
+                assert door.rules(NOW).rules == ()
+        with query.open(urls["operator"]) as door:
+            assert door.add_rule(rule).id == "r3"
+        command = ["mdevreg-server", "catalog", "import", folder / "good.toml", "--author", "bob", "--nats"]
+        told = run_cli([*command, urls["reader"]], timeout_s=40)
+        assert (told.returncode, "does not allow you to publish mdevreg.v1.decide.import-catalog" in told.stderr) == (
+            4,
+            True,
+        )
+        assert run_cli([*command, urls["operator"]]).stdout == "put site-1\n"
+    violations = [line for line in broker.log.read_text(encoding="utf-8").splitlines() if "Violation" in line]
+    assert not any("registry" in line or "operator" in line for line in violations)
+
+
+async def _decisions_refused(url: str, who: str) -> list[str]:
+    refused: list[str] = []
+
+    async def failed(error: Exception) -> None:
+        refused.append(str(error))
+
+    client = await nats.connect(
+        url, error_cb=failed, inbox_prefix=(f"_INBOX_{HOST}" if who == "agent" else "_INBOX").encode()
+    )
+    for endpoint in DECISIONS:
+        await client.publish(subjects.decision(endpoint), b"{}")
+    await client.flush()
+    await client.close()
+    return [text for text in refused if "permissions violation" in text.lower()]
 
 
 def test_wrong_credentials_are_told_from_a_broker_that_is_away(

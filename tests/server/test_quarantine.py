@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mdevreg import wire
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW
-from mdevreg.records import Device, MdevType, ParentBody
+from mdevreg.records import SCHEMA, Device, MdevType, ParentBody
 from mdevreg_server import quarantine
 from mdevreg_server.sql_door import SqlDoor
 from support.hosts import look, mtty, uuid_of
@@ -42,11 +42,16 @@ def _many_types(publisher: Publisher) -> bytes:
     )
 
 
+_SCHEMA = f'"{SCHEMA}"'.encode()
 _NOT_JSON = b'{"schema":"1.0","host":"host-1","epoch":"epoch-1","seq":4'
 _LONG = "n" * 10_000
 
 FAULTS: dict[str, Fault] = {
-    "a newer major schema": (_edited('"schema":"1.0"', '"schema":"2.0"'), "SCHEMA_VERSION", "upgrade the registry"),
+    "a newer major schema": (
+        _edited(f'"schema":"{SCHEMA}"', '"schema":"2.0"'),
+        "SCHEMA_VERSION",
+        "upgrade the registry",
+    ),
     "an unknown field": (_edited('"cause":', '"because":1,"cause":'), "DECODE", "because"),
     "100,000 types": (_many_types, "TOO_LARGE", "at most 1000000"),
     "5,000 types": (
@@ -56,7 +61,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "a control character": (_edited('"name":"mtty"', '"name":"m\\u001btty"'), "CONTROL_CHARACTER", "\\x1b"),
     "a NUL in the name of an unknown field": (
-        _edited('"schema":"1.0"', '"schema":"1.0","a\\u0000b":1'),
+        _edited(f'"schema":"{SCHEMA}"', f'"schema":"{SCHEMA}","a\\u0000b":1'),
         "DECODE",
         "a\\x00b",
     ),
@@ -114,7 +119,7 @@ def test_what_was_refused_before_the_first_readable_record_is_settled_with_it(de
     """An agent's first record may be the one that is not understood."""
     publisher = Publisher()
     first, *rest = publisher.snapshot(look(mtty()))
-    assert desk.take(first.replace(b'"1.0"', b'"2.0"')).publications == ()
+    assert desk.take(first.replace(_SCHEMA, b'"2.0"')).publications == ()
     [receipt] = desk.take(*rest).publications
     assert receipt.settled == 3
 
@@ -149,7 +154,7 @@ def test_a_record_on_another_hosts_subject_is_refused_and_settles_nothing(desk: 
 def test_a_newer_minor_with_unknown_fields_is_applied_and_logged_as_it_came(desk: Desk) -> None:
     """Agents may be newer by a minor: what is not known is kept in the bytes, and the digest is theirs."""
     publisher = Publisher()
-    records = [record.replace(b'"1.0"', b'"1.7"') for record in publisher.snapshot(look(mtty(devices=[1])))]
+    records = [record.replace(_SCHEMA, b'"1.7"') for record in publisher.snapshot(look(mtty(devices=[1])))]
     newer = records[1].replace(b'"cause":', b'"mood":{"a\\u0000b":"\\u001b"},"cause":')
     applied = desk.take(records[0], newer, records[2])
     assert (applied.quarantined, len(applied.records)) == (0, 3)

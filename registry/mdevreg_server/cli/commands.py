@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from mdevreg.cli.examples import ExampledGroup
+from mdevreg_server.cli.catalog import catalog
 from mdevreg_server.cli.database import db, rebuild
 from mdevreg_server.cli.refused import conflict, quarantine
 from mdevreg_server.cli.running import serve, up
@@ -25,6 +26,7 @@ from mdevreg_server.cli.running import serve, up
             "mdevreg-server serve --database postgresql+psycopg://mdevreg@db/mdevreg --nats nats://broker:4222",
             "The registry of a fleet, over your own PostgreSQL and broker.",
         ),
+        ("mdevreg-server catalog list", "What is believed of drivers that say nothing themselves."),
         ("mdevreg-server quarantine list", "What could not be applied, and why."),
     ),
 )
@@ -33,5 +35,5 @@ def cli() -> None:
     """The central registry of mdevreg."""
 
 
-for command in (up, serve, db, rebuild, quarantine, conflict):
+for command in (up, serve, db, rebuild, catalog, quarantine, conflict):
     cli.add_command(command)

@@ -31,6 +31,14 @@ NATS = partial(
 )
 CREDS = partial(click.option, "--creds", envvar="MDEVREG_NATS_CREDS", help="NATS credentials file.")
 
+CATALOG = partial(
+    click.option,
+    "--catalog",
+    metavar="DIR",
+    envvar="MDEVREG_CATALOG",
+    help="Your folder of catalog files; it is watched.  [env: MDEVREG_CATALOG]",
+)
+
 
 def say(line: str) -> None:
     """One event on stderr: a dotted name, past tense, and its fields."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import click
 
+from mdevreg import subjects
 from mdevreg.cli.examples import Exampled, ExampledGroup
 from mdevreg.cli.render import printable
+from mdevreg.errors import UsageError
 from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
+from mdevreg_server.cli.tables import table
 
 #: How much of a message is shown; ``--raw`` writes the whole.
 SHOWN_BYTES = 4_096
@@ -58,7 +61,7 @@ def quarantine_list(database: str | None, state: str, limit: int, output: str) -
     with reading(database_url(database)) as connection:
         items = [store.document(item) for item in store.listed(connection, state=wanted, limit=limit)]
         total = store.count(connection, state=wanted)
-    click.echo(json.dumps(items, indent=2) if output == "json" else _table([_COLUMNS, *map(_row, items)]))
+    click.echo(json.dumps(items, indent=2) if output == "json" else table([_COLUMNS, *map(_row, items)]))
     if total > len(items):
         say(f"mdevreg-server: the newest {len(items)} of {total}; --limit shows more")
 
@@ -67,12 +70,6 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
     sender = "-" if item["host"] is None else f"{item['host']}/{item['epoch']}/{item['seq']}"
     names = ("id", "state", "code", "received_at", "subject")
     return (*(printable(str(item[name])) for name in names), sender, str(item["times"]), printable(item["reason"]))
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
 
 
 @quarantine.command(
@@ -152,6 +149,11 @@ def quarantine_retry(database: str | None, nats: str, creds: str | None, number:
     from mdevreg_server.bus import publish_again
     from mdevreg_server.cli.options import writing
 
+    with writing(database_url(database)) as connection:
+        subject = str(store.item(connection, number)["subject"])
+        if not subject.startswith(f"{subjects.ROOT}."):
+            name = subject.partition(".")[2]
+            raise UsageError(f"{number} is no message but the file {name}; mend it where it lies, it is read again")
     with writing(database_url(database)) as connection:  # before it is published: the registry may be quicker
         store.reopen(connection, number)
         item = store.item(connection, number)

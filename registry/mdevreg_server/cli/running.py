@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mdevreg.cli.examples import Exampled
-from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
+from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, NATS, database_url, say
 from mdevreg_server.folders import state_folder, url_file
 
 
@@ -33,14 +33,15 @@ from mdevreg_server.folders import state_folder, url_file
 )
 @click.option("--seed", default=1, show_default=True, help="Seed of the simulated fleet.")
 @click.option("--agent/--no-agent", default=True, help="Run an agent on this machine's udev.", show_default=True)
-def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, agent: bool) -> None:
+@CATALOG()
+def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, agent: bool, catalog: str | None) -> None:
     """Run everything on this machine: broker, registry (SQLite), and an agent on its real udev."""
     from mdevreg_server.up import UpConfig, run_up
 
     # A simulated fleet has a folder of its own: it is nobody's history.
     usual = state_folder() / "demo" if demo_hosts else state_folder()
     told = None if state_dir else url_file().absolute()
-    run_up(UpConfig((state_dir or usual).absolute(), port, demo_hosts, seed, agent, told), say)
+    run_up(UpConfig((state_dir or usual).absolute(), port, demo_hosts, seed, agent, told, catalog), say)
 
 
 @click.command(
@@ -55,19 +56,27 @@ def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, age
 @DATABASE()
 @NATS()
 @CREDS()
+@CATALOG()
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
-def serve(database: str | None, nats: str, creds: str | None, verbose: bool) -> None:
+def serve(database: str | None, nats: str, creds: str | None, catalog: str | None, verbose: bool) -> None:
     """Run the registry: consume records, keep their history, publish the fleet, answer questions."""
     from mdevreg_server.lines import Lines
     from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 
-    config = ServeConfig(database=database_url(database), nats=nats, creds=creds)
+    config = ServeConfig(database=database_url(database), nats=nats, creds=creds, catalog=catalog)
 
     async def run() -> None:
         stop = asyncio.Event()
         stop_on_signals(stop)
         lines = Lines(say if verbose else None)
-        await serve(config, say=say, applied=lines.applied, ready=lambda: say("registry.ready"), stop=stop)
+        await serve(
+            config,
+            say=say,
+            applied=lines.applied,
+            amended=lines.amended,
+            ready=lambda: say("registry.ready"),
+            stop=stop,
+        )
         say("registry.stopped")
 
     asyncio.run(run())

@@ -1,0 +1,174 @@
+"""What operators decide, written to the log: rules added and ended, catalog entries changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec import structs
+
+from mdevreg.catalog import Entry
+from mdevreg.catalog_file import faults_of
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.knowledge import MAX_ENTRIES, CatalogChange, Origin, RuleChange, difference
+from mdevreg.nearest import nearest
+from mdevreg.rules import Rule, check
+from mdevreg_server.ledger import Amended, Ledger
+from mdevreg_server.messages import moment_of
+
+T = TypeVar("T")
+
+
+#: Is called with each decision that was written, in the ledger's thread.
+Told = Callable[[Amended], None]
+
+
+class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of imported entries, by id. ``hidden``: the operators' folder has entries of these ids, which win."""
+
+    put: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+class Decisions(Protocol):
+    """Where operators' decisions are taken."""
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule; its id is given here."""
+        ...
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule at a time, ``None`` = now."""
+        ...
+
+    def import_entries(self, entries: tuple[Entry, ...], *, author: str) -> Changed:
+        """Add or replace imported entries."""
+        ...
+
+    def remove_entries(self, names: tuple[str, ...], *, author: str) -> Changed:
+        """Take imported entries back."""
+        ...
+
+
+class Rulebook:
+    """Decisions on a ledger, used by the ledger's one thread. ``told`` is called for each that was written."""
+
+    def __init__(self, ledger: Ledger, now_us: int, told: Told = lambda _: None) -> None:
+        self._ledger, self._now_us, self._told = ledger, now_us, told
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule; its id is the log position that it takes. Raises ``UsageError`` for one that can't be meant.
+
+        The same draft again, while its rule stands, is that rule: who got no answer may ask once more.
+        """
+        check(draft)
+        for rule in self._ledger.knowledge().rules.values():
+            if structs.replace(rule, id=draft.id) == draft:
+                return rule
+
+        def change(position: int) -> RuleChange:
+            return RuleChange(rule=structs.replace(draft, id=f"r{position}"))
+
+        return structs.replace(draft, id=f"r{self._amend(change, draft.author).position}")
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule; one that has not begun never will.
+
+        Raises ``NotFoundError``, or ``UsageError`` if it has ended.
+        """
+        rules = self._ledger.knowledge().rules
+        if rule not in rules:
+            raise NotFoundError("rule", rule, nearest(rule, rules))
+        found, end = rules[rule], at or moment_of(self._now_us)
+        if found.valid_until is not None and found.valid_until <= end:
+            raise UsageError(f"rule {rule} ends at {found.valid_until:%Y-%m-%dT%H:%M:%SZ} already", code="RULE_ENDED")
+        ended = structs.replace(found, valid_until=max(end, found.valid_from))
+        self._amend(lambda _: RuleChange(rule=ended), author)
+        return ended
+
+    def import_entries(self, entries: Iterable[Entry], *, author: str) -> Changed:
+        """Add or replace imported entries. Raises ``UsageError`` for what a catalog file may not say either."""
+        wanted = tuple(entries)
+        faults = [f"{entry.id}: {text}" for entry in wanted for _, text in faults_of(entry)]
+        used = Counter(entry.id for entry in wanted)
+        faults += [f"{name}: the id is used twice" for name, times in used.items() if times > 1]
+        if faults:
+            raise UsageError("; ".join(faults), code="CATALOG")
+        return self._imported(self.put_entries("import", wanted, author=author))
+
+    def remove_entries(self, names: Iterable[str], *, author: str) -> Changed:
+        """Take imported entries back. Raises ``NotFoundError``, or ``UsageError`` for one that came otherwise."""
+        entries, going = self._ledger.knowledge().entries, set(names)
+        for name in sorted(going - entries["import"].keys()):
+            if name in entries["folder"]:
+                raise UsageError(f"{name!r} comes from the operators' folder; remove it there", code="NOT_IMPORTED")
+            if name in entries["shipped"]:
+                text = f"{name!r} is shipped with mdevreg; an entry of your own goes before it"
+                raise UsageError(text, code="NOT_IMPORTED")
+            raise NotFoundError("imported catalog entry", name, nearest(name, entries["import"]))
+        kept = [entry for name, entry in entries["import"].items() if name not in going]
+        return self._imported(self.set_entries("import", kept, author=author))
+
+    def set_entries(self, origin: Origin, entries: Iterable[Entry], *, author: str) -> CatalogChange | None:
+        """Make these the entries of an origin. Returns what changed; ``None``: they were the same."""
+        believed, wanted = self._ledger.knowledge().entries, tuple(entries)
+        count = len(wanted) + sum(len(each) for name, each in believed.items() if name != origin)
+        if count > MAX_ENTRIES:
+            raise UsageError(f"that would be {count} catalog entries; at most {MAX_ENTRIES} are kept", code="CATALOG")
+        change = difference(believed[origin], wanted, origin)
+        if change is not None:
+            self._amend(lambda _: change, author)
+        return change
+
+    def put_entries(self, origin: Origin, entries: Iterable[Entry], *, author: str) -> CatalogChange | None:
+        """Add or replace these entries of an origin, and leave its others."""
+        kept = dict(self._ledger.knowledge().entries[origin])
+        kept.update((entry.id, entry) for entry in entries)
+        return self.set_entries(origin, kept.values(), author=author)
+
+    def _imported(self, change: CatalogChange | None) -> Changed:
+        if change is None:
+            return Changed()
+        put = tuple(entry.id for entry in change.put)
+        folder = self._ledger.knowledge().entries["folder"]
+        return Changed(put, change.remove, tuple(name for name in put if name in folder))
+
+    def _amend(self, change: Callable[[int], CatalogChange | RuleChange], author: str) -> Amended:
+        if not author.strip():
+            raise UsageError("the author is blank; say who decides: it is kept with the decision")
+        amended = self._ledger.amend(change, author=author, now_us=self._now_us)
+        self._told(amended)
+        return amended
+
+
+class LedgerDecisions:
+    """Decisions from any thread, carried out by the ledger's own."""
+
+    def __init__(
+        self, ledger: Ledger, writer: Executor, now_us: Callable[[], int], told: Told = lambda _: None
+    ) -> None:
+        self._ledger, self._writer, self._now_us, self._told = ledger, writer, now_us, told
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule."""
+        return self._decided(lambda book: book.add_rule(draft))
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule."""
+        return self._decided(lambda book: book.end_rule(rule, at=at, author=author))
+
+    def import_entries(self, entries: tuple[Entry, ...], *, author: str) -> Changed:
+        """Add or replace imported entries."""
+        return self._decided(lambda book: book.import_entries(entries, author=author))
+
+    def remove_entries(self, names: tuple[str, ...], *, author: str) -> Changed:
+        """Take imported entries back."""
+        return self._decided(lambda book: book.remove_entries(names, author=author))
+
+    def _decided(self, work: Callable[[Rulebook], T]) -> T:
+        return self._writer.submit(lambda: work(Rulebook(self._ledger, self._now_us(), self._told))).result()
