@@ -35,6 +35,11 @@ def check(data: bytes, parent: Parent | None) -> None:
         raise DecodeError(f"control character in {text[:40]!r}", path=path, code="CONTROL_CHARACTER")
 
 
+def control_characters(value: Any) -> Iterator[tuple[str, str]]:
+    """Texts with control characters in plain data (``msgspec.to_builtins``): where, and the text."""
+    yield from _found(value, "$", ())
+
+
 def _breaks_in_texts(parent: Parent | None) -> int:
     if parent is None:
         return 0

@@ -12,7 +12,8 @@ from typing import Literal
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]{1,32}|[0-9]{1,39})\Z")
 _BREAKS = re.compile(r"[,;\s]+")
 
-Agreement = Literal["agrees", "differs", "lacks", "unknown"]
+#: *incomparable*: a number on one side and words on the other, where one should have what the other has.
+Agreement = Literal["agrees", "differs", "lacks", "unknown", "incomparable"]
 
 
 def agreement(rule: Literal["equal", "superset", "advisory"], source: str | None, target: str | None) -> Agreement:
@@ -20,6 +21,8 @@ def agreement(rule: Literal["equal", "superset", "advisory"], source: str | None
     if source is None or target is None:
         return "unknown"
     if rule == "superset":
+        if isinstance(_plain(source), int) != isinstance(_plain(target), int):
+            return "incomparable"
         return "lacks" if missing_of(source, target) else "agrees"
     return "agrees" if _plain(source) == _plain(target) else "differs"
 

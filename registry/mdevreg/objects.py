@@ -36,6 +36,7 @@ Effect = tuple[Key, Value | None]
 KINDS = ("host", "parent", "offer", "device", "driver")
 
 _encoder = msgspec.json.Encoder()
+_canonical = msgspec.json.Encoder(order="deterministic")
 
 
 class Profiles:
@@ -47,7 +48,7 @@ class Profiles:
 
     def digest(self, profile: Profile) -> str:
         """The profile's digest: SHA-256 of its canonical JSON, hex."""
-        body = _encoder.encode(profile)  # a profile holds mappings, which have no hash
+        body = _canonical.encode(profile)  # a profile holds mappings, which have no hash
         digest = self._digests.get(body)
         if digest is None:
             digest = self._digests[body] = digest_of(body)

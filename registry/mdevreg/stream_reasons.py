@@ -165,6 +165,9 @@ def _field(rule: MatchField, source: str | None, target: str | None) -> Reason |
             sides = " and ".join(side for side, value in (("source", source), ("target", target)) if value is None)
             text = f"{name} of the {sides} is not known, and the target compares it ({rule.rule})"
             return Reason.of("MATCH_FIELD_UNKNOWN", text, name)
+        case "incomparable":
+            text = f"{differs}; a number and words can't be compared ({rule.rule})"
+            return Reason.of("MATCH_FIELD_UNKNOWN", text, name)
     if rule.differing == "unknown":
         return Reason.of("MATCH_FIELD_DOUBTFUL", f"{differs}; whether that loads is disputed or not documented", name)
     if found == "lacks":

@@ -113,8 +113,12 @@ def _read_table(stated: VersionSet, scheme: Scheme) -> StreamSet:
         case "one_of":
             return _one_of(stated.one_of, scheme)
         case "tags":
-            return Tags(stated.tags, stated.optional)
+            return Tags(_tags(stated.tags), _tags(stated.optional))
     return Opaque()
+
+
+def _tags(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(StreamVersion.parse(name, "tag").raw for name in names)
 
 
 def _one_of(texts: Iterable[str], scheme: Scheme) -> StreamSet:

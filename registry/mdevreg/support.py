@@ -73,7 +73,7 @@ def support_of(profile: Profile, catalog: Catalog) -> Support:
     for rival in deciding[1:]:
         if _equally_strong(first, rival) and not first.says_exactly(rival):
             return _ambiguous(first, rival)
-    others = tuple(str(claim) for claim in deciding[1:] if not claim.says_the_same(first))
+    others = tuple(str(claim) for claim in deciding[1:] if _contradicts(claim, first))
     return _concluded(profile, first, claims, others)
 
 
@@ -98,6 +98,12 @@ def _concluded(profile: Profile, first: Claim, claims: list[Claim], others: tupl
         earliest_check=said.earliest_check,
         contradictions=others,
     )
+
+
+def _contradicts(claim: Claim, first: Claim) -> bool:
+    """Two attributes of one driver are two words for its streams, and no contradiction."""
+    both_sysfs = claim.learned.source == first.learned.source == "sysfs"
+    return not both_sysfs and not claim.says_the_same(first)
 
 
 def _ambiguous(one: Claim, other: Claim) -> NoSupport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -168,27 +169,40 @@ async def ask(
 
     Raises ``UnreachableError``, ``AuthError``, or the registry's own error as ``UsageError`` or ``RemoteError``.
     """
-    said: list[str] = []
-    client = await connect(url, creds=creds, timeout_s=10.0, say=said.append)
+    forbidden = asyncio.Event()
+
+    def listen(line: str) -> None:
+        if "permissions violation" in line.lower():
+            forbidden.set()
+        elif line != "broker.disconnected":
+            say(line)
+
+    client = await connect(url, creds=creds, timeout_s=10.0, say=listen)
     try:
-        return [await _answer(client, subject, request) for request in requests(client.max_payload)]
+        return [await _answer(client, subject, request, forbidden) for request in requests(client.max_payload)]
     except NoRespondersError as error:
         text = f"no registry takes decisions at {shown(url)}; is mdevreg-server running there?"
         raise UnreachableError(text) from error
     except TimeoutError as error:
-        if any("permissions violation" in line.lower() for line in said):
+        if forbidden.is_set():
             raise AuthError(f"{shown(url)} does not allow you to publish {subject}") from error
         text = f"no answer from {shown(url)} within {ANSWER_S:g} s; it may have been done: asking again is harmless"
         raise UnreachableError(text) from error
     finally:
-        for line in said:
-            if line != "broker.disconnected" and "permissions violation" not in line.lower():
-                say(line)
         await client.close()
 
 
-async def _answer(client: Client, subject: str, request: bytes) -> bytes:
-    reply = await client.request(subject, request, timeout=ANSWER_S)
+async def _answer(client: Client, subject: str, request: bytes, forbidden: asyncio.Event) -> bytes:
+    """The reply. Raises ``TimeoutError``, as soon as the broker forbids to ask."""
+    asking = asyncio.ensure_future(client.request(subject, request, timeout=ANSWER_S))
+    told = asyncio.ensure_future(forbidden.wait())
+    await asyncio.wait((asking, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not asking.done():
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        raise TimeoutError
+    reply = await asking
     status = (reply.headers or {}).get("Nats-Service-Error-Code")
     if status is None:
         return reply.data

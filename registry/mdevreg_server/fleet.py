@@ -13,7 +13,8 @@ from nats.js.api import StreamInfo
 
 from mdevreg import subjects
 from mdevreg_server.bus import life_of
-from mdevreg_server.ledger import Publication, Where
+from mdevreg_server.ledger import Where
+from mdevreg_server.publication import Publication
 
 
 class Fleet:

@@ -18,8 +18,9 @@ from mdevreg.errors import MdevregError, StateError, UnreachableError
 from mdevreg_server.bus import BROKEN, ensure_streams, life_of, renew_consumer
 from mdevreg_server.engine import REFUSED
 from mdevreg_server.fleet import Fleet
-from mdevreg_server.ledger import MOVED, Applied, Ledger, Publication, Where
+from mdevreg_server.ledger import MOVED, Applied, Ledger, Where
 from mdevreg_server.messages import Item, read_all, unbroken
+from mdevreg_server.publication import Publication
 from mdevreg_server.puller import Puller, acknowledge, message_of
 
 if TYPE_CHECKING:  # only the bus speaks NATS

@@ -20,10 +20,9 @@ import sqlalchemy as sa
 from mdevreg.errors import DecodeError, MdevregError, StateError
 from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
 from mdevreg.objects import Profiles
-from mdevreg.records import SCHEMA, HostState
-from mdevreg.state import HostFold
+from mdevreg.records import SCHEMA
 from mdevreg.subjects import FLEET_STREAM, RECORDS_STREAM
-from mdevreg.wire import Decoded, encode
+from mdevreg.wire import Decoded
 from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
 from mdevreg_server.asking import LATEST
 from mdevreg_server.batch import LOG, Batch, Memory, Replay
@@ -33,23 +32,13 @@ from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import shapes
 from mdevreg_server.messages import Item, Message, moment_of, read, read_all
 from mdevreg_server.presence import conflicts
+from mdevreg_server.publication import Publication, publication_of
 from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition, table_of
 from mdevreg_server.tables import HostState as HostStateRow
 from mdevreg_server.upsert import upsert
 
 #: Code of a history that went back or on without this writer, although it holds the claim: ``reopen``.
 MOVED = "HISTORY_MOVED"
-
-
-class Publication(msgspec.Struct, frozen=True):
-    """One host's state to be published, and the agent's receipt that it carries."""
-
-    host: str
-    epoch: str
-    settled: int
-    digest: str
-    position: int
-    data: bytes
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -210,7 +199,7 @@ class Ledger:
             known = self._memory.hosts.load(connection, hosts)
             disputed = conflicts(connection, known)
         folds = sorted((each.fold for each in known.values()), key=lambda fold: fold.position)
-        made = tuple(_publication(fold, disputed=fold.host in disputed) for fold in folds)
+        made = tuple(publication_of(fold, disputed=fold.host in disputed) for fold in folds)
         self._memory.hosts.trim()
         return made
 
@@ -279,7 +268,7 @@ class Ledger:
         self._memory.present |= batch.touched.keys()
         self._memory.hosts.trim()
         return Applied(
-            publications=tuple(_publication(f, disputed=f.host in batch.disputed) for f in batch.touched.values()),
+            publications=tuple(publication_of(f, disputed=f.host in batch.disputed) for f in batch.touched.values()),
             records=tuple(batch.records),
             position=self._memory.position,
             duplicates=batch.duplicates,
@@ -306,21 +295,3 @@ def _logged(message: Message) -> Decoded:
         text = f"position {message.stream_seq} of the log can't be read by this program: {found}; nothing was changed"
         raise StateError(text, code="LOG_UNREADABLE") from found
     return found
-
-
-def _publication(fold: HostFold, *, disputed: bool) -> Publication:
-    state = HostState(
-        schema=SCHEMA,
-        host=fold.host,
-        epoch=fold.epoch,
-        seq=fold.settled,
-        digest=fold.digest,
-        position=fold.position,
-        observed_at=moment_of(fold.valid_at) if fold.position else None,
-        received_at=moment_of(fold.received_at) if fold.position else None,
-        in_sync=fold.in_sync,
-        conflict=disputed,
-        facts=msgspec.Raw(fold.facts.raw if fold.facts else b"null"),
-        parents={path: msgspec.Raw(document.raw) for path, document in fold.parents.items()},
-    )
-    return Publication(fold.host, fold.epoch, fold.settled, state.digest, fold.position, encode(state))

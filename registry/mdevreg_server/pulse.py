@@ -15,8 +15,8 @@ from mdevreg.errors import DecodeError, MdevregError
 from mdevreg.records import Beat
 from mdevreg_server.bus import BROKEN
 from mdevreg_server.engine import converted
-from mdevreg_server.ledger import Publication
 from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard, retired_epochs
+from mdevreg_server.publication import Publication
 from mdevreg_server.tables import HostState
 
 if TYPE_CHECKING:  # only the bus speaks NATS

@@ -22,8 +22,9 @@ from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ingest import Line
-from mdevreg_server.ledger import Amended, Applied, Ledger, Publication
+from mdevreg_server.ledger import Amended, Applied, Ledger
 from mdevreg_server.lines import event_of
+from mdevreg_server.publication import Publication
 from mdevreg_server.pulse import Pulse
 from mdevreg_server.responder import Responder
 from mdevreg_server.rulebook import LedgerDecisions

@@ -303,6 +303,34 @@ def test_one_thing_unknown_makes_a_yes_unknown(what: str, which: int) -> None:
     assert _UNKNOWN in {reason.says for reason in allowed.reasons}
 
 
+@pytest.mark.parametrize(
+    ("psid", "firmware", "outcome", "told"),
+    [
+        ("MT_1", "22.39", _YES, ["RULE_MATCHES"]),
+        ("MT_2", "22.39", _NO, ["MATCH_FIELD_DIFFERS", "STREAM_DECIDED_BY_DEVICE"]),
+        ("MT_1", "22.40", _NO, ["MATCH_FIELD_DIFFERS", "STREAM_DECIDED_BY_DEVICE"]),
+        ("MT_1", None, _UNKNOWN, ["MATCH_FIELD_UNKNOWN", "STREAM_DECIDED_BY_DEVICE"]),
+    ],
+)
+def test_a_match_rule_vouches_for_content_where_all_its_fields_agree(
+    psid: str, firmware: str | None, outcome: Outcome, told: list[str]
+) -> None:
+    """mlx5: same card and same firmware, by an operator's word; without his rule it is unknown, agree or not."""
+    source, target = (
+        _good(
+            name,
+            decided_by="device",
+            match=(MatchField("psid", "advisory", "no", card), MatchField("fw", "advisory", "no", running)),
+        )
+        for name, card, running in (("alpha", "MT_1", "22.39"), ("beta", psid, firmware))
+    )
+    rule = msgspec.structs.replace(_ALLOW, effect="match", fields=("psid", "fw"))
+    assert _judged((source, target)).outcome is _UNKNOWN
+    verdict = _judged((source, target), (rule,))
+    assert verdict.outcome is outcome
+    assert list(_codes(verdict) - Counter(["USER_COMPATIBLE", "STREAM_VERSION_LOADS", "MATCH_FIELD_ADVISORY"])) == told
+
+
 _VALUES = st.sampled_from(["1", "0x1f", "sym;dc", "MT_0000000359"])
 _MATCH_RULES = st.builds(
     MatchRule,

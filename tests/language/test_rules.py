@@ -161,3 +161,11 @@ def test_a_rule_says_who_made_it_why_and_where() -> None:
     rule = _rule(source=Scope(host=("alpha", "beta"), driver=("mtty",)), target=Scope(site=("lab",)))
     assert str(rule) == "deny rule r by op (source host=alpha|beta driver=mtty, target site=lab): why"
     assert str(_rule("allow")) == "allow rule r by op (fleet): why"
+
+
+@pytest.mark.parametrize("field", ["message", "author"])
+def test_a_rule_is_printable_text(field: str) -> None:
+    """It is told in every answer that it touches, on terminals too."""
+    rule = Rule(id="r1", effect="deny", author="me", message="bad", valid_from=NOW)
+    with pytest.raises(UsageError, match="control character"):
+        check(msgspec.structs.replace(rule, **{field: "a\x1b[31m"}))

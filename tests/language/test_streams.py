@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import msgspec
@@ -67,6 +68,29 @@ def _expected_misfit(saves: frozenset[int], loads: _Pair) -> Fit:
     if min(saves) > max(numbers):
         return "too_new"
     return "too_old" if max(saves) < min(numbers) else "not_listed"
+
+
+def _every_set(numbers: range) -> list[_Pair]:
+    """All sets of each kind over a few numbers."""
+    listed = [each for size in (1, 2, 3) for each in itertools.combinations(numbers, size)]
+    return [
+        *((Exact(_version(number)), frozenset([number])) for number in numbers),
+        *(_range(bounds) for bounds in itertools.combinations_with_replacement(numbers, 2)),
+        *((UpTo(_version(top)), frozenset(range(top + 1))) for top in numbers),
+        *(_one_of(list(each)) for each in listed),
+        *(_one_of(list(each[::-1])) for each in listed),
+    ]
+
+
+def test_every_kind_meets_every_kind_as_counted_out() -> None:
+    """All pairs of sets over four numbers: the highest that both have, or why there is none."""
+    for saves, loads in itertools.product(_every_set(range(4)), repeat=2):
+        common = saves[1] & loads[1]
+        found = meet(saves[0], loads[0])
+        if common:
+            assert found == Meeting("loads", _version(max(common))), (saves, loads)
+        else:
+            assert found == Meeting(_expected_misfit(saves[1], loads)), (saves, loads)
 
 
 @given(_SETS, _SETS, st.lists(_SETS, max_size=2))

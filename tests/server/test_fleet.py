@@ -10,7 +10,7 @@ from mdevreg import subjects
 from mdevreg_server.broker import Broker
 from mdevreg_server.bus import connect, ensure_streams
 from mdevreg_server.fleet import Fleet
-from mdevreg_server.ledger import Publication
+from mdevreg_server.publication import Publication
 from support.processes import Program, StartCli
 
 

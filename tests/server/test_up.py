@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
+from mdevreg import query
+from mdevreg.rules import Rule, Scope
 from mdevreg_server.broker import Broker
+from support.catalogs import file_of, folder_of
 from support.processes import Program, RunCli, StartCli
 
 Up = Callable[..., Program]
@@ -90,6 +94,23 @@ def test_starting_again_keeps_the_history(up: Up, run_cli: RunCli, state: Path) 
     assert again.interrupt() == 0
     check = run_cli(["mdevreg-server", "db", "check", "--database", f"sqlite:///{state / 'registry.sqlite3'}"])
     assert check.returncode == 0
+
+
+def test_what_operators_decide_is_told_in_one_line(up: Up, tmp_path: Path) -> None:
+    """A folder of catalog files and a rule, as people read them; what the program itself ships is no news."""
+    folder = folder_of(tmp_path / "catalog.d", mine=file_of("site-1", "site-2"))
+    running = up("--no-agent", "--catalog", str(folder))
+    running.wait_for(" catalog: 2 entries from folder")
+    url = running.wait_for("mdevreg is up").split()[3].rstrip(",")
+    scope = Scope(site=("a",))
+    rule = Rule(id="x", effect="deny", author="alice", message="known-bad", valid_from=datetime.now(UTC), where=scope)
+    with query.open(url) as door:
+        door.add_rule(rule)
+        running.wait_for(" rule r3 deny by alice (site=a): known-bad")
+        door.end_rule("r3", at=None, author="bob")
+        running.wait_for(" rule r3 deny ended by bob at ")
+    assert running.interrupt() == 0
+    assert "shipped" not in running.output
 
 
 def test_a_second_copy_is_turned_away_and_the_first_goes_on(up: Up, run_cli: RunCli, state: Path) -> None:

@@ -52,7 +52,7 @@ def state_of(rule: Rule, now: datetime) -> str:
 
 
 def about_of(rule: Rule) -> str | None:
-    """The versions or fields that it is about: ``mtty [1.0]``, ``fields psid, fw_ver``."""
+    """The versions or fields that it is about: ``mtty [1.0]``, ``fields psid, firmware_version``."""
     narrowed = rule.narrowed_to()
     said = [rule.format] if rule.format else []
     said += [str(narrowed)] if narrowed is not None else []

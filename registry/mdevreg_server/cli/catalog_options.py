@@ -31,7 +31,8 @@ NATS = partial(
     envvar="MDEVREG_NATS",
     help="Broker of a running registry, which is asked to do it.  [env: MDEVREG_NATS]",
 )
-_STRONGEST_FIRST: tuple[Origin, ...] = ("folder", "import", "shipped")
+#: Of one id the folder's entry goes before the imported one, and both before the shipped.
+STRONGEST_FIRST: tuple[Origin, ...] = ("folder", "import", "shipped")
 #: An entry and where it came from.
 Known = tuple[Origin, Entry]
 
@@ -50,10 +51,10 @@ def believed(database: str | None, known_at: int | None) -> Iterator[tuple[Knowl
 
 
 def entries_of(knowledge: Knowledge, driver: str | None, origin: Origin | Literal["all"] = "all") -> list[Known]:
-    """The entries of an origin and driver, by driver, then id; of one id the operators' own before the shipped."""
+    """The entries of an origin and driver, by driver, then id; of one id the strongest origin first."""
     found: list[Known] = [
         (where, entry)
-        for where in _STRONGEST_FIRST
+        for where in STRONGEST_FIRST
         if origin in ("all", where)
         for entry in knowledge.entries[where].values()
         if driver is None or driver in entry.drivers

@@ -14,9 +14,10 @@ from mdevreg.catalog import Entry
 from mdevreg.cli.examples import Exampled
 from mdevreg.cli.render import printable
 from mdevreg.errors import UsageError, VersionError
+from mdevreg.knowledge import Origin
 from mdevreg.statements import Versions
 from mdevreg_server.cli.catalog_diff import Difference, difference_of
-from mdevreg_server.cli.catalog_options import DRIVER, KNOWN_AT, Known, believed, entries_of
+from mdevreg_server.cli.catalog_options import DRIVER, KNOWN_AT, STRONGEST_FIRST, Known, believed, entries_of
 from mdevreg_server.cli.options import DATABASE, say
 from mdevreg_server.cli.tables import table
 
@@ -75,21 +76,20 @@ def export(
         return
     if not found:
         raise UsageError("there is no such entry to export; see: mdevreg-server catalog list")
-    entries = list(_first_of_each(found))
+    entries = list(_strongest(found))
     click.echo(toml_of(entries, f"exported by mdevreg-server at log position {position}, origin: {origin}"), nl=False)
 
 
-def _first_of_each(found: list[Known]) -> Iterator[Entry]:
+def _strongest(found: list[Known]) -> Iterator[Entry]:
     """One entry of each id, as a file needs it: the operators' own goes before what is shipped."""
-    seen: set[str] = set()
+    chosen: dict[str, Origin] = {}
+    for origin, entry in sorted(found, key=lambda known: STRONGEST_FIRST.index(known[0])):
+        chosen.setdefault(entry.id, origin)
     for origin, entry in found:
-        if entry.id in seen:
-            say(
-                f"mdevreg-server: {printable(entry.id)} of {origin} is left out: another origin has an entry of that id"
-            )
-        else:
+        if chosen[entry.id] == origin:
             yield entry
-        seen.add(entry.id)
+        else:
+            say(f"mdevreg-server: {printable(entry.id)} of {origin} is left out: {chosen[entry.id]} has that id too")
 
 
 @click.command(

@@ -30,7 +30,7 @@ from mdevreg.versions import SCHEMES, Scheme
             "Streams of at most 7, while not every host loads 8.",
         ),
         (
-            'mdevreg rule add match --where driver=mlx5_vfio_pci --field psid --field fw_ver --message "tested by us"',
+            'mdevreg rule add match --format mlx5 --field psid --field firmware_version --message "tested by us"',
             "Trust content that only the device judges where board and firmware are equal.",
         ),
         (
