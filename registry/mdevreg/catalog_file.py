@@ -168,6 +168,12 @@ def faults_of(entry: Entry) -> Iterator[tuple[Path, str]]:
     yield from _characters(msgspec.to_builtins(entry), ())
     if not entry.builds and entry.migratable and entry.saves is not None:
         yield ("id",), "an entry that states versions names its builds; a driver's name alone decides nothing"
+    for place, fields in (("fields", entry.fields), *((f"values.{kind}", each) for kind, each in entry.values.items())):
+        yield from (
+            ((place.partition(".")[0],), f"the value of {name!r} is blank")
+            for name, value in fields.items()
+            if not value.strip()
+        )
     for index, key in enumerate(entry.builds):
         yield from ((("builds", index), fault) for fault in _build_faults(key))
     for index, rule in enumerate(entry.match):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -95,31 +96,37 @@ def _type(source: str | None, target: str | None) -> Iterator[Reason]:
 
 
 def rule_reasons(source: Side, target: Side, stream: Stream, rules: tuple[Rule, ...]) -> Iterator[Reason]:
-    """Denials and permissions. A deny of versions is about streams of its format that are, or may be, of them."""
+    """Denials and permissions. A rule that names a format is about streams of that format.
+
+    A deny of versions is about streams that are, or may be, of them; one whose versions don't compare with the
+    stream's leaves it unknown: a rule must not be void by a slip of its scheme.
+    """
+    support = source.support
+    form = support.format if isinstance(support, StreamSupport) else None
     for rule in concerning(rules, source, target):
+        if rule.effect == "match" or rule.format not in (None, form):
+            continue
         if rule.effect == "allow":
             yield Reason.of("RULE_ALLOWS", str(rule), rule.id)
-        elif rule.effect == "deny" and _denied(rule, source, stream):
+            continue
+        bad = rule.narrowed_to()
+        fit = _denied(support.saves, bad, stream) if bad is not None and isinstance(support, StreamSupport) else "yes"
+        if fit == "yes":
             yield Reason.of("RULE_DENIES", str(rule), rule.id)
+        elif fit == "incomparable":
+            text = f"its versions {bad} are not of the scheme that the stream's are, so that it can't be told: {rule}"
+            yield Reason.of("RULE_NOT_COMPARABLE", text, rule.id)
 
 
-def _denied(rule: Rule, source: Side, stream: Stream) -> bool:
-    support = source.support
-    if rule.format is None:
-        return True
-    if not isinstance(support, StreamSupport) or support.format != rule.format:
-        return False
-    bad = rule.narrowed_to()
-    return bad is None or _may_be(support.saves, bad, stream)
-
-
-def _may_be(saves: StreamSet, bad: StreamSet, stream: Stream) -> bool:
+def _denied(saves: StreamSet, bad: StreamSet, stream: Stream) -> Literal["yes", "no", "incomparable"]:
     """Whether the stream would be one of the bad ones: the negotiated version is, or any that is saved."""
     if isinstance(saves, Tags) and isinstance(bad, Tags):
-        return bool({*saves.required, *saves.optional} & {*bad.required, *bad.optional})
+        return "yes" if {*saves.required, *saves.optional} & {*bad.required, *bad.optional} else "no"
+    if meet(saves, bad).fit in ("schemes_differ", "opaque"):
+        return "incomparable"
     if stream.without_pins is not None:
-        return contains(bad, stream.without_pins)
-    return meet(saves, bad).fit == "loads"
+        return "yes" if contains(bad, stream.without_pins) else "no"
+    return "yes" if meet(saves, bad).fit == "loads" else "no"
 
 
 def evidence_reasons(hosts: tuple[Evidence, ...], rules: Rules, now: datetime) -> tuple[Reason, ...]:

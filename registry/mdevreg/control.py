@@ -56,7 +56,7 @@ def _found(value: Any, path: str, place: tuple[str | int, ...]) -> Iterator[tupl
         for key, item in value.items():
             yield from _found(key, f"{path}[...]", ())
             yield from _found(item, f"{path}.{key}", (*place[-2:], key))
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _found(item, f"{path}[{index}]", (*place[-2:], index))
 

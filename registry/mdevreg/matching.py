@@ -18,7 +18,7 @@ Agreement = Literal["agrees", "differs", "lacks", "unknown", "incomparable"]
 
 def agreement(rule: Literal["equal", "superset", "advisory"], source: str | None, target: str | None) -> Agreement:
     """How the target's value stands to the source's. An advisory rule is compared as *equal*; it never decides."""
-    if source is None or target is None:
+    if not (source and source.strip()) or not (target and target.strip()):  # nothing said is nothing known
         return "unknown"
     if rule == "superset":
         if isinstance(_plain(source), int) != isinstance(_plain(target), int):

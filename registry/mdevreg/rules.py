@@ -106,6 +106,8 @@ def check(rule: Rule) -> Rule:
         raise UsageError(
             f"the rule would end at {rule.valid_until}, which is not after its beginning {rule.valid_from}"
         )
+    if not rule.message.strip():
+        raise UsageError("the message is blank; say why: it is told in every answer that the rule touches")
     if rule.versions is not None and rule.effect not in ("deny", "pin"):
         raise UsageError(f"versions are for deny and pin; a rule of kind {rule.effect} has none")
     if rule.versions is not None and rule.format is None:

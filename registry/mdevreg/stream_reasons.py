@@ -12,7 +12,7 @@ from mdevreg.rules import Rule
 from mdevreg.scopes import concerning, pins_on
 from mdevreg.streams import Fit, Meeting, Opaque, StreamSet, Tags, meet
 from mdevreg.support import MatchField, NoSupport, NotMigratable, StreamSupport
-from mdevreg.verdict import Outcome, Reason
+from mdevreg.verdict import Reason
 from mdevreg.versions import StreamVersion
 
 
@@ -125,11 +125,15 @@ def _pinned(
 ) -> tuple[StreamVersion | None, list[Reason]]:
     """The version negotiated within the pins, and what is to be told of them."""
     within = [narrowed for rule in pins if (narrowed := rule.narrowed_to()) is not None]
-    if not within or free.negotiated is None:
+    if not within or free.fit != "loads":
         return free.negotiated, []
+    # Tags have no version that a pin could be about: it excludes them rather than being void.
     found = meet(saves.saves, loads.loads, within).negotiated
     code = "RULE_PINS" if found is not None else "RULE_PIN_EXCLUDES"
     return found, [Reason.of(code, f"{rule} ({rule.narrowed_to()})", rule.id) for rule in pins]
+
+
+_MUST = {"equal": "equal at both", "superset": "had whole by the target", "advisory": "told"}
 
 
 def _fields(saves: StreamSupport, loads: StreamSupport) -> Iterator[Reason]:
@@ -162,8 +166,8 @@ def _field(rule: MatchField, source: str | None, target: str | None) -> Reason |
         case "agrees":
             return None
         case "unknown":
-            sides = " and ".join(side for side, value in (("source", source), ("target", target)) if value is None)
-            text = f"{name} of the {sides} is not known, and the target compares it ({rule.rule})"
+            sides = " and ".join(side for side, value in (("source", source), ("target", target)) if not value)
+            text = f"{name} of the {sides} is not known, and must be {_MUST[rule.rule]}"
             return Reason.of("MATCH_FIELD_UNKNOWN", text, name)
         case "incomparable":
             text = f"{differs}; a number and words can't be compared ({rule.rule})"
@@ -177,14 +181,20 @@ def _field(rule: MatchField, source: str | None, target: str | None) -> Reason |
 
 
 def _content(saves: StreamSupport, loads: StreamSupport, trusted: list[Rule]) -> Iterator[Reason]:
-    """Bytes that only the device understands are unknown, unless an operator says which fields vouch for them."""
+    """Bytes that only the device understands are unknown, unless an operator says which fields vouch for them.
+
+    One match rule that is met is enough; where none is, each tells what it misses.
+    """
     opaque = isinstance(saves.saves, Opaque) or isinstance(loads.loads, Opaque)
     if not opaque and "device" not in (saves.decided_by, loads.decided_by):
         return
-    vouching = [list(_vouched(rule, saves, loads)) for rule in trusted]
-    yield from (reason for reasons in vouching for reason in reasons)
-    if any(all(reason.says is Outcome.COMPATIBLE for reason in reasons) for reasons in vouching):
+    missed = {rule: list(_missed(rule, saves, loads)) for rule in trusted}
+    met = [rule for rule, reasons in missed.items() if not reasons]
+    for rule in met:
+        yield Reason.of("RULE_MATCHES", f"{', '.join(rule.fields)} agree, as asked by {rule}", rule.id)
+    if met:
         return
+    yield from (reason for reasons in missed.values() for reason in reasons)
     if opaque:
         yield Reason.of("STREAM_OPAQUE", f"a {saves.format} stream does not tell what it is; only the device judges it")
     else:
@@ -192,15 +202,12 @@ def _content(saves: StreamSupport, loads: StreamSupport, trusted: list[Rule]) ->
         yield Reason.of("STREAM_DECIDED_BY_DEVICE", text)
 
 
-def _vouched(rule: Rule, saves: StreamSupport, loads: StreamSupport) -> Iterator[Reason]:
-    wrong = [
-        reason
-        for name in rule.fields
-        if (reason := _field(MatchField(name, "equal"), _value(saves, name), _value(loads, name))) is not None
-    ]
-    yield from wrong
-    if not wrong:
-        yield Reason.of("RULE_MATCHES", f"{', '.join(rule.fields)} agree, as asked by {rule}", rule.id)
+def _missed(rule: Rule, saves: StreamSupport, loads: StreamSupport) -> Iterator[Reason]:
+    """What keeps a match rule from vouching."""
+    for name in rule.fields:
+        reason = _field(MatchField(name, "equal"), _value(saves, name), _value(loads, name))
+        if reason is not None:
+            yield Reason.of(reason.code, f"{reason.text}; asked by {rule}", name)
 
 
 def _about(rule: Rule, saves: StreamSupport) -> bool:

@@ -73,7 +73,9 @@ def support_of(profile: Profile, catalog: Catalog) -> Support:
     for rival in deciding[1:]:
         if _equally_strong(first, rival) and not first.says_exactly(rival):
             return _ambiguous(first, rival)
-    others = tuple(str(claim) for claim in deciding[1:] if _contradicts(claim, first))
+    # Of each source what it says most exactly; its broader entries say no more.
+    strongest = {claim.learned.source: claim for claim in reversed(deciding[1:])}
+    others = tuple(str(claim) for claim in reversed(strongest.values()) if _contradicts(claim, first))
     return _concluded(profile, first, claims, others)
 
 

@@ -67,6 +67,7 @@ CODES: dict[str, tuple[Outcome | None, About]] = {
     "RULE_PINS": (None, "rule"),
     "RULE_PIN_EXCLUDES": (_NO, "migration"),
     "RULE_MATCHES": (_YES, "migration"),
+    "RULE_NOT_COMPARABLE": (_UNKNOWN, "evidence"),
     "SOURCES_CONTRADICT": (None, "evidence"),
     "HOST_STALE": (_UNKNOWN, "evidence"),
     "HOST_LEFT": (_UNKNOWN, "evidence"),

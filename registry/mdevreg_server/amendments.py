@@ -28,9 +28,10 @@ MINE = (RecordLog.host == NOBODY, RecordLog.epoch == NOBODY)
 #: Position and digest of an amendment: the same position of another copy's history is another one.
 _Mark = tuple[int, str]
 _NONE: _Mark = (0, "")
+#: Where in a document: names of fields and indexes.
+_Place = tuple[str | int, ...]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_SEVERAL_LINES = frozenset({"about"})
 
 
 class Beliefs:
@@ -77,10 +78,11 @@ def encoded(amendment: Amendment) -> bytes:
         decode_amendment(data)
     except (UnicodeEncodeError, DecodeError) as error:
         raise UsageError(f"this can't be kept: {error}", code="AMENDMENT") from error
-    for place, text in _texts(msgspec.json.decode(data), ""):
-        allowed = _CONTROL_IN_TEXT if place in _SEVERAL_LINES else _CONTROL
-        if (wrong := allowed.search(text)) is not None:
-            told = f"the control character U+{ord(wrong[0]):04X} is in {place or 'a name'}: {text[:40]!r}"
+    for place, text in _texts(msgspec.json.decode(data), ()):
+        refused = _CONTROL_IN_TEXT if _several_lines(place) else _CONTROL
+        if (wrong := refused.search(text)) is not None:
+            where = ".".join(map(str, place))
+            told = f"the control character U+{ord(wrong[0]):04X} is in {where}: {text[:40]!r}"
             raise UsageError(told, code="CONTROL_CHARACTER")
     return data
 
@@ -123,14 +125,22 @@ def _decoded(position: int, body: bytes) -> Amendment:
         raise StateError(text, code="LOG_UNREADABLE") from error
 
 
-def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Every text of a document, with the name of its field; names of a mapping are texts too."""
+def _texts(value: Any, place: _Place) -> Iterator[tuple[_Place, str]]:
+    """Every text of a document, and where it is; the names of a mapping are texts too."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield "", key
-            yield from _texts(item, key)
+            yield place, key
+            yield from _texts(item, (*place, key))
     elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item, place)
+        for index, item in enumerate(value):
+            yield from _texts(item, (*place, index))
+
+
+def _several_lines(place: _Place) -> bool:
+    """What an entry is about, by its place: mappings may have any keys."""
+    match place:
+        case ("change", "put", int(), "about"):
+            return True
+    return False

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from mdevreg.catalog import Entry
+from mdevreg.catalog_folder import Reading, Refused, Stamp, faults, read_files, shown, stamp_of
 from mdevreg.errors import MdevregError
 from mdevreg_server import quarantine
 from mdevreg_server.engine import converted
 from mdevreg_server.ledger import Ledger
 from mdevreg_server.messages import Message
-from mdevreg_server.operator_files import Reading, Refused, Stamp, faults, read_files, shown, stamp_of
 from mdevreg_server.quarantine import Refusal
 from mdevreg_server.rulebook import Rulebook, Told
 

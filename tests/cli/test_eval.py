@@ -168,7 +168,7 @@ def test_faults_in_catalog_files_are_told_by_file_and_line(line: CommandLine, wr
     assert [row.partition(": ")[0].removeprefix(f"{folder}/") for row in told[1:]] == [
         "b.toml:13",
         "c.toml:1",
-        "d.toml:1",
+        "d.toml:3",
     ]
 
 

@@ -21,7 +21,7 @@ from support.command_line import CommandLine
 from support.memory_door import MemoryDoor
 from support.small_fleet import NOW, UUID, small_fleet
 
-DENY = ["rule", "add", "deny", "--message", "CASE-7", "--author", "ops@desk"]
+DENY = ["rule", "add", "deny", "--message", "CASE-7", "--author", "ops@desk", "--fleet"]
 
 
 @pytest.fixture
@@ -184,3 +184,29 @@ def test_the_help_names_every_key_of_a_scope(line: CommandLine) -> None:
     """And only those."""
     words = line("rule", "add", "--help").out.replace(",", " ").replace(".", " ").split()
     assert [name for name in Scope.__struct_fields__ if name not in words] == []
+
+
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_what_is_about_every_host_must_be_meant(line: CommandLine, door: MemoryDoor, effect: str) -> None:
+    """A forgotten scope must not stop, or wave through, a whole fleet."""
+    done = line("rule", "add", effect, "--message", "CASE-7")
+    assert (done.code, done.out, _rules(door)) == (2, "", ())
+    assert "--fleet" in done.err
+    assert line("rule", "add", effect, "--message", "CASE-7", "--where", "host=alpha").code == 0
+
+
+def test_a_rule_is_not_ended_in_the_past(line: CommandLine, door: MemoryDoor) -> None:
+    """What it decided until now stays."""
+    line(*DENY)
+    (rule,) = _rules(door)
+    done = line("rule", "end", rule.id, "--at", "-1h")
+    assert (done.code, done.out) == (2, "")
+    assert _rules(door) == (rule,)
+
+
+def test_what_was_known_at_a_position_is_asked_of_the_command_line(line: CommandLine, door: MemoryDoor) -> None:
+    """A rule of later changes no answer of before."""
+    before = door.rules(LATEST).position
+    line(*DENY)
+    assert line("rule", "list", "--known-at", str(before)).first.startswith("0 rules in force")
+    assert line("rule", "list").first.startswith("1 rule in force")

@@ -117,6 +117,7 @@ _EXAMPLES: dict[str, Callable[[], Verdict]] = {
     "RULE_ALLOWS": _pair(_SOURCE, _TARGET, _rule("allow")),
     "RULE_PINS": _pair(_SOURCE, _TARGET, _rule("pin", format="f", versions="2")),
     "RULE_PIN_EXCLUDES": _pair(_SOURCE, _TARGET, _rule("pin", format="f", versions="1")),
+    "RULE_NOT_COMPARABLE": _pair(_SOURCE, _TARGET, _rule("deny", format="f", scheme="dotted", versions="1.0")),
     "RULE_MATCHES": _pair(_MLX5[0], _MLX5[1], _rule("match", fields=("psid",))),
     "SOURCES_CONTRADICT": _pair(_side("alpha", contradictions=("exec p says otherwise",))),
     "HOST_STALE": _pair(target=_changed("evidence", last_seen=None)),

@@ -9,11 +9,13 @@ import pytest
 import sqlalchemy as sa
 from msgspec import structs
 
+from mdevreg.catalog import BuildKey
 from mdevreg.errors import StateError, UsageError
 from mdevreg.facts import NOW, Moment
-from mdevreg.knowledge import CatalogChange, RuleChange
+from mdevreg.knowledge import Amendment, CatalogChange, RuleChange
 from mdevreg.query import questions
 from mdevreg.query.door import Door
+from mdevreg.records import SCHEMA
 from mdevreg.rules import Rule, Scope
 from mdevreg.shipped import shipped_entries
 from mdevreg_server.amendments import encoded
@@ -187,10 +189,10 @@ def _refuse_amendments(engine: sa.Engine) -> None:
         ({"message": "m" * 1_001}, "AMENDMENT"),
         ({"message": ""}, "AMENDMENT"),
         ({"message": "half a pair \ud800"}, "AMENDMENT"),
-        ({"message": "\x1b[2J"}, "CONTROL_CHARACTER"),
-        ({"message": "two\nlines"}, "CONTROL_CHARACTER"),
+        ({"message": "\x1b[2J"}, "USAGE CONTROL_CHARACTER"),
+        ({"message": "two\nlines"}, "USAGE CONTROL_CHARACTER"),
         ({"author": " "}, "USAGE"),
-        ({"where": Scope(host=("a\x00b",))}, "CONTROL_CHARACTER"),
+        ({"where": Scope(host=("a\x00b",))}, "USAGE CONTROL_CHARACTER"),
     ],
 )
 def test_what_nobody_could_read_again_is_refused_before_it_is_written(
@@ -199,11 +201,19 @@ def test_what_nobody_could_read_again_is_refused_before_it_is_written(
     """One such entry in the log would stop every reader for ever; made in Python, a struct checks nothing by itself."""
     with pytest.raises(UsageError) as caught:
         desk.book.add_rule(structs.replace(DENY, **wrong))
-    assert caught.value.code == code
+    assert caught.value.code in code.split()
     assert positions(desk.engine) == []
     desk.book.import_entries([entry(about="several\nlines\tare fine here")], author="alice")
-    with pytest.raises(UsageError):
-        desk.book.import_entries([entry("x\x07")], author="alice")
+    shape = BuildKey(srcversion="a\x07")
+    for change, who in (
+        (CatalogChange(origin="import", put=(structs.replace(entry(), builds=(shape,)),)), "alice"),
+        (CatalogChange(origin="import", put=(structs.replace(entry(), fields={"about": "two\nlines"}),)), "alice"),
+        (CatalogChange(origin="import", put=(structs.replace(entry(), fields={"a\x1b": "b"}),)), "alice"),
+        (CatalogChange(origin="import", put=(entry(),)), "al\nice"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            encoded(Amendment(schema=SCHEMA, at=LATER, author=who, change=change))
+        assert caught.value.code == "CONTROL_CHARACTER"
 
 
 def test_an_imported_entry_obeys_the_laws_of_catalog_files(desk: Desk) -> None:

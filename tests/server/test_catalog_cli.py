@@ -26,6 +26,7 @@ from support.nats_server import StartBroker
 from support.processes import RunCli
 from support.registry import Desk, amendments
 from support.serving import serving
+from support.tree import ROOT
 
 Server = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -80,9 +81,16 @@ def test_lint_takes_files_together_and_says_which_is_missing(run_cli: RunCli, tm
 
 def test_the_shipped_files_are_good_by_the_same_measure(run_cli: RunCli) -> None:
     """They are read by the same code."""
-    shipped = Path(__file__).parents[2] / "registry" / "mdevreg" / "shipped"
-    done = run_cli(["mdevreg-server", "catalog", "lint", shipped])
+    done = run_cli(["mdevreg-server", "catalog", "lint", ROOT / "registry/mdevreg/shipped"])
     assert (done.returncode, done.stdout.split()[0]) == (0, str(len(shipped_entries())))
+
+
+def test_the_file_of_the_manual_is_good(run_cli: RunCli, tmp_path: Path) -> None:
+    """It is copied from there."""
+    manual = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    text = manual.partition("```toml\ndrivers")[2].partition("```")[0]
+    done = run_cli(["mdevreg-server", "catalog", "lint", folder_of(tmp_path / "catalog.d", manual=f"drivers{text}")])
+    assert (done.returncode, done.stdout) == (0, "1 entry in 1 file, all good\n")
 
 
 # import and remove

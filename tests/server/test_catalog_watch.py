@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from mdevreg.catalog_file import MAX_FILE_CHARS
+from mdevreg.catalog_folder import MAX_FILES, faults, read_files, stamp_of
 from mdevreg.errors import StateError
 from mdevreg.facts import NOW
 from mdevreg_server import quarantine
@@ -20,7 +21,6 @@ from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import LATEST
 from mdevreg_server.broker import Broker
 from mdevreg_server.messages import Message
-from mdevreg_server.operator_files import MAX_FILES, faults, read_files, stamp_of
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.wholeness import faults_of
 from support.catalogs import file_of, folder_of, silent

@@ -32,6 +32,7 @@ from support.nats_server import brokers
 from support.publisher import EPOCH_START, Publisher
 from support.registry import Desk, amendments, logged, migrated, positions
 from support.serving import serving
+from support.tree import ROOT
 
 RULE = Rule(
     id="draft",
@@ -165,7 +166,7 @@ _ENTRY = msgspec.to_builtins(entry())
         ("add-rule", _rule(effect="perhaps"), "400", "BAD_REQUEST"),
         ("add-rule", _rule(valid_from="2026-11-24T00:00:00"), "400", "BAD_REQUEST"),
         ("add-rule", _rule(message="m" * 2_000), "400", "BAD_REQUEST"),
-        ("add-rule", _rule(message="\u0007"), "400", "CONTROL_CHARACTER"),
+        ("add-rule", _rule(message="\u0007"), "400", "USAGE"),
         ("add-rule", _rule(fields=["psid"]), "400", "USAGE"),
         ("add-rule", {**_rule(), "who": "me"}, "400", "BAD_REQUEST"),
         ("end-rule", {"name": "r999", "author": "bob"}, "404", "NOT_FOUND"),
@@ -188,6 +189,14 @@ def test_a_bad_request_is_answered_with_its_code_and_changes_nothing(
     headers = reply.headers or {}
     assert (headers.get("Nats-Service-Error-Code"), json.loads(reply.data)["code"]) == (status, code), reply.data
     assert ask(served, subjects.query("rules")).data == before
+
+
+def test_the_rule_of_the_protocol_page_is_taken(served: str) -> None:
+    """Word for word."""
+    page = (ROOT / "docs/protocol.md").read_text(encoding="utf-8").partition("## Decisions")[2]
+    request = page.partition("```json\n")[2].partition("```")[0].encode()
+    rules = [json.loads(ask(served, subjects.decision("add-rule"), request).data) for _ in range(2)]
+    assert (rules[0], rules[0]["author"]) == (rules[1], "alice")
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"\xff", b"[" * 10_000, b"[]"])

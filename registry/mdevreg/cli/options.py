@@ -46,8 +46,10 @@ class Timeless(Exampled):
 
     def invoke(self, ctx: click.Context) -> Any:
         """As Click does, if no past is asked about."""
-        if ctx.ensure_object(Session).given.get("as_of") is not None:
-            raise click.UsageError("--as-of has no meaning here: nothing is asked of the past", ctx)
+        given = ctx.ensure_object(Session).given
+        for name, option in (("as_of", "--as-of"), ("known_at", "--known-at")):
+            if given.get(name) is not None:
+                raise click.UsageError(f"{option} has no meaning here: nothing is asked of the past", ctx)
         return super().invoke(ctx)
 
 
@@ -102,8 +104,14 @@ def shared_options() -> list[click.Parameter]:
         help=f"Don't rely on hosts silent for longer, in seconds [{DEFAULT_STALE_AFTER_S:g}].",
     )
     past = _option("--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, or -7d, -2h30m.")
+    known = _option(
+        "--known-at",
+        type=click.IntRange(0),
+        metavar="POSITION",
+        help="As the registry knew it at a log position, catalog and rules included.",
+    )
     form, color = output_options()
-    return [*registry_options(), form, stale, past, color]
+    return [*registry_options(), form, stale, past, known, color]
 
 
 def registry_options() -> list[click.Parameter]:

@@ -68,9 +68,10 @@ class Session:
 
     @property
     def moment(self) -> Moment:
-        """The time that is asked about. Raises ``UsageError``."""
+        """The two times that are asked about. Raises ``UsageError``."""
         as_of = self.given.get("as_of")
-        return Moment(as_of=None if as_of is None else past_time(as_of, self.now))
+        known_at = self.given.get("known_at")
+        return Moment(as_of=None if as_of is None else past_time(as_of, self.now), known_at=known_at)
 
     @property
     def color(self) -> bool:

@@ -17,17 +17,25 @@ _TABLE = ("answer", "hostname", "parent", "free", "way_back", "negotiated", "lea
 _TABLE_OF_STREAM = ("answer", "hostname", "parent", "type", "free", "learned", "why")
 
 
-def targets_view(found: Targets) -> View:
-    """The best first. No host that is known to load a stream's format is no evidence, and not a no."""
+def targets_view(found: Targets, notes: tuple[str, ...] = ()) -> View:
+    """The best first. No host that is known to load a stream's format is no evidence, and not a no.
+
+    ``notes``: what is doubtful about a saved stream.
+    """
     stream = is_stream(found.source)
     outcome = Outcome.UNKNOWN if stream and not sum(found.counts.values()) else overall(found.counts)
     table = Sheet(_TABLE_OF_STREAM if stream else _TABLE, [_row(answer, stream=stream) for answer in found.answers])
     return View(
-        document=document_of(found, answer=ANSWER[outcome]),
+        document=document_of(found, answer=ANSWER[outcome], **({"notes": notes} if notes else {})),
         sheet=Sheet(ANSWER_COLUMNS, [answer_row(answer) for answer in found.answers]),
         head=(Line(_first_line(found, outcome), outcome),),
         table=table,
-        foot=(*_left_out(found), source_line(found.source), where_read(found.position, found.as_of)),
+        foot=(
+            *_left_out(found),
+            *(Line(f"note: {note}") for note in notes),
+            source_line(found.source),
+            where_read(found.position, found.as_of),
+        ),
         exit_code=EXIT_CODE[outcome],
     )
 
@@ -59,7 +67,8 @@ def _left_out(found: Targets) -> list[Line]:
 def _row(answer: Answer, *, stream: bool) -> tuple[Cell, ...]:
     """The reasons that decide stand under *why*, and what is told beside them of its capacity."""
     verdict = answer.verdict
-    why = [reason for reason in verdict.reasons if reason.says in (verdict.outcome, None)]
+    overruled = any(reason.code == "RULE_ALLOWS" for reason in verdict.reasons)  # then what it overrules is told too
+    why = [reason for reason in verdict.reasons if overruled or reason.says in (verdict.outcome, None)]
     begin = (ANSWER[verdict.outcome], answer.target.hostname, answer.target_parent)
     end = (learned(answer.target_support), " ".join(dict.fromkeys(reason.code for reason in why)))
     if stream:

@@ -103,6 +103,7 @@ class _Asking(msgspec.Struct, frozen=True):
         """``offer``: what was judged, or the name of the parent that offers nothing fitting."""
         hosts = [host for host in (source.evidence, target) if host.host]  # a saved stream is on none
         seen = [host.last_seen for host in hosts if host.last_seen is not None]
+        lasting = not any(host.leaving for host in hosts)
         oldest = min(seen) if len(seen) == len(hosts) and self.moment.as_of is None else None
         return Answer(
             verdict=verdict,
@@ -116,7 +117,9 @@ class _Asking(msgspec.Struct, frozen=True):
             answered_at=self.now,
             as_of=self.moment.as_of,
             facts_age_s=max(0.0, (self.now - oldest).total_seconds()) if oldest else None,
-            reliable_until=oldest + timedelta(seconds=min(self.rules.stale_after_s, _LONGEST_S)) if oldest else None,
+            reliable_until=oldest + timedelta(seconds=min(self.rules.stale_after_s, _LONGEST_S))
+            if oldest and lasting
+            else None,
         )
 
 

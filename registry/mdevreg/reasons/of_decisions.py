@@ -96,6 +96,15 @@ OPERATORS: tuple[Explanation, ...] = (
         ),
     ),
     explain(
+        "RULE_NOT_COMPARABLE",
+        "A deny names versions in another scheme than the stream's, so that it can't be told whether it is meant.",
+        ("The rule was written as `1` where the driver's versions are `1.0`: different schemes never compare.",),
+        (
+            _SEE,
+            "Add the rule again in the stream's scheme (`mdevreg rule add deny … --scheme dotted`), end this one.",
+        ),
+    ),
+    explain(
         "RULE_MATCHES",
         "An operator trusts streams that only the device judges where certain fields agree, and here they do.",
         ("mlx5: same PSID and same firmware on both sides, as the vendor asks.",),

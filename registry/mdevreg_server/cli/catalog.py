@@ -19,7 +19,7 @@ from mdevreg_server.cli.catalog_shown import diff, export, list_entries
 from mdevreg_server.cli.options import CREDS, DATABASE, database_url, say
 
 if TYPE_CHECKING:
-    from mdevreg_server.operator_files import Reading
+    from mdevreg.catalog_folder import Reading
     from mdevreg_server.rulebook import Changed
 
 _PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
@@ -143,7 +143,7 @@ def remove(
 
 def _read(paths: Iterable[Path]) -> Reading:
     """Files without a fault; otherwise the faults are printed. Raises ``UsageError``."""
-    from mdevreg_server.operator_files import faults, read_files
+    from mdevreg.catalog_folder import faults, read_files
 
     reading = read_files(paths, str)
     found = list(faults(reading))

@@ -142,7 +142,7 @@ def _shipped() -> tuple[Entry, ...]:
 
 
 def _entries(path: Path) -> tuple[Entry, ...]:
-    from mdevreg_server.operator_files import faults, read_files
+    from mdevreg.catalog_folder import faults, read_files
 
     reading = read_files([path], str)
     found = list(faults(reading))

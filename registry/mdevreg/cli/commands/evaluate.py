@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import click
 
 from mdevreg.catalog import Catalog
+from mdevreg.catalog_folder import read_catalogs
 from mdevreg.cli.answered import answer_view
-from mdevreg.cli.catalog_folder import read_folders
 from mdevreg.cli.files import STDIN, read_whole
 from mdevreg.cli.options import Local
 from mdevreg.cli.overall import counted_by_outcome, overall
@@ -50,7 +51,7 @@ def command(
     """
     if source == target == STDIN:
         raise UsageError("both --from and --to are stdin; one of them must be a file")
-    catalog = Catalog(operator=read_folders(folders), shipped=shipped_entries())
+    catalog = Catalog(operator=read_catalogs(map(Path, folders)), shipped=shipped_entries())
     desk, here, there = Desk(catalog), _scan(source, session.now), _scan(target, session.now)
     read = _read_line((here, there), catalog, session.now)
     if device is not None:

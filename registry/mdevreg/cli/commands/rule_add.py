@@ -13,6 +13,7 @@ from mdevreg.cli.session import Session
 from mdevreg.cli.view import View
 from mdevreg.cli.when import any_time
 from mdevreg.cli.whoami import author as whoami
+from mdevreg.errors import UsageError
 from mdevreg.rules import Effect
 from mdevreg.versions import SCHEMES, Scheme
 
@@ -52,6 +53,7 @@ from mdevreg.versions import SCHEMES, Scheme
 @click.option("--field", "fields", multiple=True, metavar="NAME", help="A match field that must be equal (match).")
 @click.option("--since", metavar="TIME", help="In force from then on [now].")
 @click.option("--until", metavar="TIME", help="In force until then, like +7d [until it is ended].")
+@click.option("--fleet", is_flag=True, help="The whole fleet is meant: for an allow or deny without any scope.")
 @click.pass_obj
 def command(
     session: Session,
@@ -69,6 +71,7 @@ def command(
     fields: tuple[str, ...],
     since: str | None,
     until: str | None,
+    fleet: bool,
 ) -> View:
     """Add a rule.
 
@@ -82,7 +85,7 @@ def command(
 
     Keys of a scope: host, site, type, device_api, parent, device, driver, kernel_release, version, srcversion,
     build_id. Patterns are those of a shell (*, ?, [a-c]). A key that is given twice: one of its patterns must fit.
-    Without a scope the rule is about the whole fleet.
+    Without a scope the rule is about the whole fleet; an allow or deny asks for --fleet then.
     """
     versions, read_as = versions_of(listed, span, scheme)
     draft = draft_of(
@@ -99,6 +102,8 @@ def command(
         fields=fields,
         **({} if read_as is None else {"scheme": read_as}),
     )
+    if effect in ("allow", "deny") and not (where or source or target or form or fleet):
+        raise UsageError(f"this {effect} names no scope, so that it is about every host; if that is meant, say --fleet")
     with session.door() as door:
         added = door.add_rule(draft)
     return rule_view(added, session.now, "added: ")

@@ -10,6 +10,8 @@ from mdevreg.cli.session import Session
 from mdevreg.cli.view import View
 from mdevreg.cli.when import any_time
 from mdevreg.cli.whoami import author as whoami
+from mdevreg.errors import UsageError
+from mdevreg.times import utc
 
 
 @click.command(
@@ -30,6 +32,8 @@ def command(session: Session, rule: str, at: str | None, author: str | None) -> 
     What was decided while it was in force stays in the history.
     """
     when = None if at is None else any_time(at, session.now)
+    if when is not None and when < session.now:
+        raise UsageError(f"{utc(when)} is past: what was decided until now stays; leave --at out to end it now")
     with session.door() as door:
         ended = door.end_rule(rule, at=when, author=whoami() if author is None else author)
     return rule_view(ended, session.now, "ended: ")

@@ -10,7 +10,7 @@ from mdevreg.cli.streams import read_stream
 from mdevreg.cli.targets_view import targets_view
 from mdevreg.cli.view import View
 from mdevreg.errors import UsageError
-from mdevreg.inspection import known_formats
+from mdevreg.inspection import Inspected, known_formats
 from mdevreg.query.questions import Targets, targets, targets_of_stream
 from mdevreg.verdict import Outcome
 
@@ -56,7 +56,8 @@ def command(
         raise UsageError("expected either DEVICE or --stream FILE; see: mdevreg targets --help")
     chosen = None if outcome is None else Outcome(outcome)
     if stream is not None:
-        return targets_view(_of_stream(session, stream, kind, expected, limit, chosen))
+        saved = read_stream(stream, expected)
+        return targets_view(_of_stream(session, stream, saved, kind, limit, chosen), saved.notes)
     if device is None or kind is not None or expected is not None:
         raise UsageError("--type and --format are about a saved stream; they go with --stream FILE")
     moment = session.moment
@@ -66,9 +67,9 @@ def command(
 
 
 def _of_stream(
-    session: Session, file: str, kind: str | None, expected: str | None, limit: int | None, outcome: Outcome | None
+    session: Session, file: str, stream: Inspected, kind: str | None, limit: int | None, outcome: Outcome | None
 ) -> Targets:
-    moment, stream = session.moment, read_stream(file, expected)
+    moment = session.moment
     if stream.format not in known_formats():  # its records are those of several drivers
         raise UsageError(f"{file} may be of several formats: {' '.join(stream.notes)} Name it with --format")
     with session.door() as door:

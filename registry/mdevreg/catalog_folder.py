@@ -143,3 +143,18 @@ def faults(reading: Reading) -> Iterator[str]:
 def shown(name: str) -> str:
     """A file's name as text that any terminal, message and database takes."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+
+
+def read_catalogs(places: Iterable[Path]) -> tuple[Entry, ...]:
+    """The entries of folders and files where nothing is faulty; files are called by their path.
+
+    Raises ``CatalogError`` with every fault, or ``StateError`` for a place that holds no catalog file.
+    """
+    listed = list(places)
+    reading = read_files(listed, named=str)
+    if listed and not reading.files:
+        text = f"{', '.join(shown(str(place)) for place in listed)} holds 0 *.toml files; at least one was expected"
+        raise StateError(text, code="CATALOG_FOLDER")
+    if reading.refused:
+        raise CatalogError([fault for refused in reading.refused for fault in refused.error.faults])
+    return reading.entries
