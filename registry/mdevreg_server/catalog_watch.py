@@ -93,12 +93,12 @@ class CatalogWatch:
             self._say(f"catalog.refused {fault}")
 
     def _believe(self, reading: Reading) -> None:
+        self._keep_refused(reading.refused)  # first: who sees the entries sees what was refused beside them
         book, author = self._book(), f"folder {shown(str(self._folder))}"
         if reading.refused:
             book.put_entries("folder", reading.entries, author=author)
         else:
             book.set_entries("folder", reading.entries, author=author)
-        self._keep_refused(reading.refused)
 
     def _keep_refused(self, refused: tuple[Refused, ...]) -> None:
         now_us = self._now_us()

@@ -187,7 +187,7 @@ def _refuse_amendments(engine: sa.Engine) -> None:
     ("wrong", "code"),
     [
         ({"message": "m" * 1_001}, "AMENDMENT"),
-        ({"message": ""}, "AMENDMENT"),
+        ({"message": ""}, "USAGE"),
         ({"message": "half a pair \ud800"}, "AMENDMENT"),
         ({"message": "\x1b[2J"}, "USAGE CONTROL_CHARACTER"),
         ({"message": "two\nlines"}, "USAGE CONTROL_CHARACTER"),
