@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # only the bus speaks NATS
     from nats.aio.client import Client
 
 T = TypeVar("T")
+
+#: A part that is still there after this time is cancelled again; ending one takes far less.
+CANCEL_AGAIN_S = 3.0
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -104,6 +107,15 @@ def _telling(say: Callable[[str], None], amended: Callable[[Amended], None]) -> 
     return told
 
 
+async def _cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel until all have ended: below Python 3.12, ``wait_for`` in a library may swallow a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
     """The result of ``work``, or ``None`` if ``stop`` is set before it is done."""
     working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
@@ -152,9 +164,8 @@ class _Registry:
         parts = [asyncio.ensure_future(part) for part in work]
         attached = asyncio.ensure_future(self._announce(ready))
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-        for part in (*parts, attached):
-            part.cancel()
-        ended = await asyncio.gather(*parts, attached, return_exceptions=True)  # before the connection closes
+        await _cancelled((*parts, attached))  # before the connection closes
+        ended = await asyncio.gather(*parts, attached, return_exceptions=True)
         await self.pulse.flush()
         for error in ended:
             if isinstance(error, Exception):
