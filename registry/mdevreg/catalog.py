@@ -94,7 +94,7 @@ def _rank(key: BuildKey, build: DriverBuild) -> int | None:
 
 
 def _fits_release(key: BuildKey, release: str) -> bool:
-    if key.kernel_release is not None and not fnmatchcase(release, key.kernel_release):
+    if key.kernel_release is not None and not _is_release(key.kernel_release, release):
         return False
     if key.from_ is None and key.before is None:
         return True
@@ -102,6 +102,12 @@ def _fits_release(key: BuildKey, release: str) -> bool:
     if found is None or low is None or high is None or not fnmatchcase(found[1], key.suffix):
         return False
     return low[0] <= found[0] < high[0]
+
+
+def _is_release(pattern: str, release: str) -> bool:
+    """Its three numbers are meant as they stand: ``6.12.1*`` is no pattern of 6.12.117."""
+    wanted, found = release_of(pattern), release_of(release)
+    return wanted is not None and found is not None and wanted[0] == found[0] and fnmatchcase(found[1], wanted[1])
 
 
 def about_type(entry: Entry, kind: str | None) -> bool:

@@ -31,6 +31,7 @@ from mdevreg.catalog import BuildKey, Entry, release_of
 from mdevreg.errors import CatalogError, VersionError
 from mdevreg.places import known_place
 from mdevreg.streams import read_set
+from mdevreg.texts import forbidden_in, texts_of
 
 #: Largest accepted file; a driver's needs a few KiB.
 MAX_FILE_CHARS = 1_000_000
@@ -40,8 +41,6 @@ _AT_PATH = re.compile(r" - at `\$(.*)`\Z")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 #: What begins an entry. A text of several lines may hold it too.
 _HEADER = re.compile(r"[ \t]*\[\[[ \t]*entry[ \t]*\]\]")
-#: As in records (``mdevreg.shapes``); halves of surrogate pairs are no characters at all.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 Path = tuple[str | int, ...]
@@ -165,15 +164,10 @@ def _place(text: str) -> Path:
 def faults_of(entry: Entry) -> Iterator[tuple[Path, str]]:
     """What is wrong with an entry whose fields are all of the right type: where, and a sentence."""
     yield from _version_faults(entry)
-    yield from _characters(msgspec.to_builtins(entry), ())
+    yield from _character_faults(entry)
     if not entry.builds and entry.migratable and entry.saves is not None:
         yield ("id",), "an entry that states versions names its builds; a driver's name alone decides nothing"
-    for place, fields in (("fields", entry.fields), *((f"values.{kind}", each) for kind, each in entry.values.items())):
-        yield from (
-            ((place.partition(".")[0],), f"the value of {name!r} is blank")
-            for name, value in fields.items()
-            if not value.strip()
-        )
+    yield from _blank_faults(entry)
     for index, key in enumerate(entry.builds):
         yield from ((("builds", index), fault) for fault in _build_faults(key))
     for index, rule in enumerate(entry.match):
@@ -214,20 +208,20 @@ def _build_faults(key: BuildKey) -> Iterator[str]:
         yield f"{key.kernel_release!r} names no kernel release; {text}"
 
 
-def _characters(value: Any, at: Path) -> Iterator[tuple[Path, str]]:
-    """Control characters, which break terminals, logs and databases. ``about`` may be of several lines."""
-    if isinstance(value, str):
-        allowed = "\n\t" if at[-1:] == ("about",) else ""
-        wrong = next((char for char in value if _CONTROL.match(char) and char not in allowed), None)
+def _character_faults(entry: Entry) -> Iterator[tuple[Path, str]]:
+    """``about`` may be of several lines."""
+    for place, text in texts_of(msgspec.to_builtins(entry)):
+        wrong = forbidden_in(text, several_lines=place == ("about",))
         if wrong is not None:
-            yield at, f"{value[:40]!r} holds the control character {wrong!r}"
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _characters(key, at)
-            yield from _characters(item, (*at, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _characters(item, (*at, index))
+            at = tuple(step for step in place if step is not ...)
+            yield at, f"{text[:40]!r} holds the control character {wrong!r}"
+
+
+def _blank_faults(entry: Entry) -> Iterator[tuple[Path, str]]:
+    stated: list[tuple[Path, str]] = [(("fields", name), value) for name, value in entry.fields.items()]
+    for kind, fields in entry.values.items():
+        stated += [(("values", kind, name), value) for name, value in fields.items()]
+    yield from ((at, f"the value of {at[-1]!r} is blank") for at, value in stated if not value.strip())
 
 
 def _twice(entries: dict[int, Entry]) -> Iterator[tuple[Path, str]]:

@@ -13,6 +13,7 @@ import msgspec
 from mdevreg.catalog import Entry
 from mdevreg.catalog_file import MAX_FILE_CHARS, read_catalog_file
 from mdevreg.errors import CatalogError, StateError
+from mdevreg.texts import printable
 
 #: Most files in a folder.
 MAX_FILES = 1_000
@@ -47,10 +48,11 @@ def files_of(place: Path) -> list[Path]:
             return [place]
         found = sorted(file for file in place.iterdir() if file.suffix == ".toml" and not file.name.startswith("."))
     except OSError as error:
-        text = f"{shown(str(place))} can't be read: {error.strerror}; expected a folder of *.toml files, or one of them"
+        expected = "a folder of *.toml files, or one of them"
+        text = f"{printable(str(place))} can't be read: {error.strerror}; expected {expected}"
         raise StateError(text, code="CATALOG_FOLDER") from error
     if len(found) > MAX_FILES:
-        raise StateError(f"{shown(str(place))} holds {len(found)} files; at most {MAX_FILES} are read")
+        raise StateError(f"{printable(str(place))} holds {len(found)} files; at most {MAX_FILES} are read")
     return found
 
 
@@ -77,7 +79,7 @@ def read_files(places: Iterable[Path], named: Callable[[Path], str] = lambda fil
     refused: list[Refused] = []
     files = list(dict.fromkeys(file for place in places for file in files_of(place)))
     for file in files:
-        name, data = shown(named(file)), b""
+        name, data = printable(named(file)), b""
         try:
             data = _head(file, name)
             text = _text(data, name)
@@ -140,11 +142,6 @@ def faults(reading: Reading) -> Iterator[str]:
             yield f"{file}:{line}: {' '.join(text.split())}"
 
 
-def shown(name: str) -> str:
-    """A file's name as text that any terminal, message and database takes."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
-
-
 def read_catalogs(places: Iterable[Path]) -> tuple[Entry, ...]:
     """The entries of folders and files where nothing is faulty; files are called by their path.
 
@@ -153,7 +150,7 @@ def read_catalogs(places: Iterable[Path]) -> tuple[Entry, ...]:
     listed = list(places)
     reading = read_files(listed, named=str)
     if listed and not reading.files:
-        text = f"{', '.join(shown(str(place)) for place in listed)} holds 0 *.toml files; at least one was expected"
+        text = f"{', '.join(printable(str(place)) for place in listed)} holds 0 *.toml files; at least one was expected"
         raise StateError(text, code="CATALOG_FOLDER")
     if reading.refused:
         raise CatalogError([fault for refused in reading.refused for fault in refused.error.faults])

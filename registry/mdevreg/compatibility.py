@@ -122,11 +122,11 @@ def _denied(saves: StreamSet, bad: StreamSet, stream: Stream) -> Literal["yes", 
     """Whether the stream would be one of the bad ones: the negotiated version is, or any that is saved."""
     if isinstance(saves, Tags) and isinstance(bad, Tags):
         return "yes" if {*saves.required, *saves.optional} & {*bad.required, *bad.optional} else "no"
-    if meet(saves, bad).fit in ("schemes_differ", "opaque"):
+    fit = meet(saves, bad).fit
+    if fit in ("schemes_differ", "opaque"):
         return "incomparable"
-    if stream.without_pins is not None:
-        return "yes" if contains(bad, stream.without_pins) else "no"
-    return "yes" if meet(saves, bad).fit == "loads" else "no"
+    may_be = fit == "loads" if stream.without_pins is None else contains(bad, stream.without_pins)
+    return "yes" if may_be else "no"
 
 
 def evidence_reasons(hosts: tuple[Evidence, ...], rules: Rules, now: datetime) -> tuple[Reason, ...]:

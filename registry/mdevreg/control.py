@@ -7,18 +7,15 @@ always an escape, so most records are cleared by one look at their bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from mdevreg.errors import DecodeError
 from mdevreg.records import Parent
+from mdevreg.texts import Place, forbidden_in, path_of, texts_of
 
 #: Escapes and bytes that no record may hold; an escaped backslash before them is a false alarm, settled later.
 _SUSPECT = re.compile(rb"\\(?:[bfr]|u00[01]|u007[fF])|\x7f")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def check(data: bytes, parent: Parent | None) -> None:
@@ -31,13 +28,9 @@ def check(data: bytes, parent: Parent | None) -> None:
     breaks = data.count(b"\\n") + data.count(b"\\t")
     if _SUSPECT.search(data) is None and (not breaks or breaks == _breaks_in_texts(parent)):
         return
-    for path, text in _found(msgspec.json.decode(data), "$", ()):
-        raise DecodeError(f"control character in {text[:40]!r}", path=path, code="CONTROL_CHARACTER")
-
-
-def control_characters(value: Any) -> Iterator[tuple[str, str]]:
-    """Texts with control characters in plain data (``msgspec.to_builtins``): where, and the text."""
-    yield from _found(value, "$", ())
+    for place, text in texts_of(msgspec.json.decode(data)):
+        if forbidden_in(text, several_lines=_is_text(place)):
+            raise DecodeError(f"control character in {text[:40]!r}", path=path_of(place), code="CONTROL_CHARACTER")
 
 
 def _breaks_in_texts(parent: Parent | None) -> int:
@@ -47,23 +40,9 @@ def _breaks_in_texts(parent: Parent | None) -> int:
     return sum(text.count("\n") + text.count("\t") for text in texts if text)
 
 
-def _found(value: Any, path: str, place: tuple[str | int, ...]) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        pattern = _CONTROL_IN_TEXT if _is_text(place) else _CONTROL
-        if pattern.search(value):
-            yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _found(key, f"{path}[...]", ())
-            yield from _found(item, f"{path}.{key}", (*place[-2:], key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _found(item, f"{path}[{index}]", (*place[-2:], index))
-
-
-def _is_text(place: tuple[str | int, ...]) -> bool:
+def _is_text(place: Place) -> bool:
     """``types[n].description`` and ``faults[n].text``: by their place, since mappings may have any keys."""
-    match place:
+    match place[-3:]:
         case ("types", int(), "description") | ("faults", int(), "text"):
             return True
     return False

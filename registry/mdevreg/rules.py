@@ -21,11 +21,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from mdevreg.control import control_characters
 from mdevreg.errors import UsageError
 from mdevreg.shapes import Line, Name, Strict, Time
 from mdevreg.statements import MAX_LISTED, Versions
 from mdevreg.streams import StreamSet, read_set
+from mdevreg.texts import forbidden_in, path_of, texts_of
 from mdevreg.versions import Scheme
 
 Effect = Literal["deny", "allow", "pin", "match"]
@@ -100,8 +100,9 @@ class Rule(Strict, frozen=True):
 def check(rule: Rule) -> Rule:
     """The rule, if it can be meant. Raises ``UsageError`` or ``VersionError``."""
     rule.narrowed_to()
-    for path, text in control_characters(msgspec.to_builtins(rule)):
-        raise UsageError(f"a rule is printable text: {text[:40]!r} (at {path}) holds a control character")
+    for place, text in texts_of(msgspec.to_builtins(rule)):
+        if forbidden_in(text):
+            raise UsageError(f"a rule is printable text: {text[:40]!r} (at {path_of(place)}) holds a control character")
     if rule.valid_until is not None and rule.valid_until <= rule.valid_from:
         raise UsageError(
             f"the rule would end at {rule.valid_until}, which is not after its beginning {rule.valid_from}"

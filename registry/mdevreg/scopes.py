@@ -14,8 +14,8 @@ def concerning(rules: Iterable[Rule], source: Side, target: Side) -> Iterator[Ru
     """The rules about this pair, pins aside."""
     for rule in rules:
         where = (covers(rule.where, source), covers(rule.where, target))
-        both = any(where) if rule.effect == "deny" else all(where)
-        if rule.effect != "pin" and both and covers(rule.source, source) and covers(rule.target, target):
+        within = any(where) if rule.effect == "deny" else all(where)
+        if rule.effect != "pin" and within and covers(rule.source, source) and covers(rule.target, target):
             yield rule
 
 

@@ -133,7 +133,8 @@ def _pinned(
     return found, [Reason.of(code, f"{rule} ({rule.narrowed_to()})", rule.id) for rule in pins]
 
 
-_MUST = {"equal": "equal at both", "superset": "had whole by the target", "advisory": "told"}
+#: What a rule asks of a value; an advisory one asks nothing.
+_MUST = {"equal": "equal at both", "superset": "had whole by the target"}
 
 
 def _fields(saves: StreamSupport, loads: StreamSupport) -> Iterator[Reason]:

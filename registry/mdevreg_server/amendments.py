@@ -5,17 +5,16 @@ They have no host (an empty one, which no agent can have) and are counted by ``s
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import DecodeError, StateError, UsageError
 from mdevreg.knowledge import NOTHING, Amendment, Knowledge, decode_amendment, encode_amendment
+from mdevreg.texts import Place, forbidden_in, path_of, texts_of
 from mdevreg_server.tables import RecordLog
 
 #: ``record_log.host`` of an amendment.
@@ -28,10 +27,6 @@ MINE = (RecordLog.host == NOBODY, RecordLog.epoch == NOBODY)
 #: Position and digest of an amendment: the same position of another copy's history is another one.
 _Mark = tuple[int, str]
 _NONE: _Mark = (0, "")
-#: Where in a document: names of fields and indexes.
-_Place = tuple[str | int, ...]
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Beliefs:
@@ -78,11 +73,10 @@ def encoded(amendment: Amendment) -> bytes:
         decode_amendment(data)
     except (UnicodeEncodeError, DecodeError) as error:
         raise UsageError(f"this can't be kept: {error}", code="AMENDMENT") from error
-    for place, text in _texts(msgspec.json.decode(data), ()):
-        refused = _CONTROL_IN_TEXT if _several_lines(place) else _CONTROL
-        if (wrong := refused.search(text)) is not None:
-            where = ".".join(map(str, place))
-            told = f"the control character U+{ord(wrong[0]):04X} is in {where}: {text[:40]!r}"
+    for place, text in texts_of(msgspec.json.decode(data)):
+        wrong = forbidden_in(text, several_lines=_several_lines(place))
+        if wrong is not None:
+            told = f"the control character U+{ord(wrong):04X} is in {path_of(place)}: {text[:40]!r}"
             raise UsageError(told, code="CONTROL_CHARACTER")
     return data
 
@@ -125,20 +119,7 @@ def _decoded(position: int, body: bytes) -> Amendment:
         raise StateError(text, code="LOG_UNREADABLE") from error
 
 
-def _texts(value: Any, place: _Place) -> Iterator[tuple[_Place, str]]:
-    """Every text of a document, and where it is; the names of a mapping are texts too."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield place, key
-            yield from _texts(item, (*place, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts(item, (*place, index))
-
-
-def _several_lines(place: _Place) -> bool:
+def _several_lines(place: Place) -> bool:
     """What an entry is about, by its place: mappings may have any keys."""
     match place:
         case ("change", "put", int(), "about"):

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from mdevreg.catalog import Entry
-from mdevreg.catalog_folder import Reading, Refused, Stamp, faults, read_files, shown, stamp_of
+from mdevreg.catalog_folder import Reading, Refused, Stamp, faults, read_files, stamp_of
 from mdevreg.errors import MdevregError
+from mdevreg.texts import printable
 from mdevreg_server import quarantine
 from mdevreg_server.engine import converted
 from mdevreg_server.ledger import Ledger
@@ -94,7 +95,7 @@ class CatalogWatch:
 
     def _believe(self, reading: Reading) -> None:
         self._keep_refused(reading.refused)  # first: who sees the entries sees what was refused beside them
-        book, author = self._book(), f"folder {shown(str(self._folder))}"
+        book, author = self._book(), f"folder {printable(str(self._folder))}"
         if reading.refused:
             book.put_entries("folder", reading.entries, author=author)
         else:

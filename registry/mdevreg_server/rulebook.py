@@ -17,6 +17,7 @@ from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.knowledge import MAX_ENTRIES, CatalogChange, Origin, RuleChange, difference
 from mdevreg.nearest import nearest
 from mdevreg.rules import Rule, check
+from mdevreg.times import utc
 from mdevreg_server.ledger import Amended, Ledger
 from mdevreg_server.messages import moment_of
 
@@ -86,7 +87,7 @@ class Rulebook:
             raise NotFoundError("rule", rule, nearest(rule, rules))
         found, end = rules[rule], at or moment_of(self._now_us)
         if found.valid_until is not None and found.valid_until <= end:
-            raise UsageError(f"rule {rule} ends at {found.valid_until:%Y-%m-%dT%H:%M:%SZ} already", code="RULE_ENDED")
+            raise UsageError(f"rule {rule} ends at {utc(found.valid_until)} already", code="RULE_ENDED")
         ended = structs.replace(found, valid_until=max(end, found.valid_from))
         self._amend(lambda _: RuleChange(rule=ended), author)
         return ended

@@ -84,6 +84,18 @@ def test_stdin_and_programs(line: CommandLine) -> None:
     assert rows[0]["saves"] == "mtty 1.0"
 
 
+@pytest.mark.usefixtures("door")
+def test_what_is_doubtful_about_a_stream_is_told_with_its_targets(line: CommandLine) -> None:
+    """As ``stream inspect`` tells it; programs get it too."""
+    longer = Path(TWO).read_bytes() + b"12345"
+    (note,) = [
+        row for row in line("targets", "--stream", "-", stdin=longer).out.splitlines() if row.startswith("note: ")
+    ]
+    assert "5 bytes" in note
+    assert len(json.loads(line("targets", "--stream", "-", "-o", "json", stdin=longer).out)["notes"]) == 1
+    assert "note: " not in line("targets", "--stream", TWO).out
+
+
 def test_operators_rules_hold_for_saved_streams_too(line: CommandLine, door: MemoryDoor) -> None:
     """A deny of the version: no host may load it."""
     draft = Rule(

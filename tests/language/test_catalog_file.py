@@ -146,6 +146,8 @@ _TOP = 'drivers = ["qat_vfio_pci"]\n'
         (_TOP + _ENTRY.replace('builds = [{ from = "6.10.0", before = "6.13.0" }]', ""), 3, "names its builds"),
         (_TOP + _ENTRY + '\n[entry.fields]\na = "1"\nb = 2', 11, "Expected `str`"),
         (_TOP + _ENTRY + '\n[[entry.match]]\nfield = "a"\nrule = "equals"', 13, "Invalid enum value 'equals'"),
+        (_TOP + _ENTRY + '\n[entry.fields]\na = " "', 12, "the value of 'a' is blank"),
+        (_TOP + _ENTRY + '\n[entry.values."t-*"]\na = ""', 12, "the value of 'a' is blank"),
         (_TOP + "x = " + "9" * 5_000, 1, "a number in this file is too long"),
         (_TOP + "x = " + "[" * 5_000, 1, "nested too deeply"),
         ("#" * (MAX_FILE_CHARS + 1), 1, f"at most {MAX_FILE_CHARS} are read"),

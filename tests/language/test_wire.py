@@ -258,6 +258,19 @@ def test_a_control_character_in_a_name_is_refused_however_it_is_spelled(char: st
             wire.decode(_bytes(described))
 
 
+def test_breaks_are_told_by_their_place_where_the_bytes_alone_do_not_tell() -> None:
+    """A backslash looks like an escape and makes the slow look; the kernel's own texts may have lines in it too."""
+    told = {"types": [_TYPE | {"description": "two\nlines"}], "faults": [{"path": "p", "error": "e", "text": "a\tb"}]}
+    assert wire.decode(_bytes(_parent_record(name="C:\\bell", **told))).parent is not None
+    for key in ("description", "text"):  # a mapping's keys are anybody's words, and no kernel text
+        with pytest.raises(DecodeError) as caught:
+            wire.decode(_bytes(_parent_record(attributes={key: "a\nb"})))
+        assert (caught.value.code, caught.value.path) == (
+            "CONTROL_CHARACTER",
+            f"$.body.parent.attributes.{key}",
+        )
+
+
 @pytest.mark.parametrize(
     "data",
     [b" " * (MAX_RECORD_BYTES + 1), _bytes(_parent_record(types=[{"id": f"{n}"} for n in range(100_000)]))],

@@ -17,10 +17,11 @@ from click.shell_completion import shell_complete
 from mdevreg import query
 from mdevreg.addresses import shown
 from mdevreg.cli.app import mdevreg
-from mdevreg.cli.render import printable, render
+from mdevreg.cli.render import render
 from mdevreg.cli.session import OpenDoor, Session
 from mdevreg.cli.view import View
 from mdevreg.errors import CatalogError, MdevregError, StateError, UnreachableError, UsageError
+from mdevreg.texts import printable
 
 #: What a shell reports of a program that SIGINT (2) or SIGPIPE (13) ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141

@@ -14,6 +14,7 @@ import msgspec
 from mdevreg.cli.session import Format
 from mdevreg.cli.view import Cell, Line, Sheet, View
 from mdevreg.errors import MissingExtraError
+from mdevreg.texts import printable
 from mdevreg.times import utc
 from mdevreg.verdict import Outcome
 
@@ -36,16 +37,6 @@ def render(view: View, kind: Format, *, width: int | None, color: bool) -> str:
         "csv": lambda: _csv(view.sheet),
     }
     return writers[kind]()
-
-
-def printable(text: str) -> str:
-    """Text without power over a terminal: control and direction characters as escapes.
-
-    Names come from hosts; the wire format forbids C0 but not, say, C1 controls.
-    """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _yaml(view: View) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mdevreg.inspection.head import ByteOrder, Head
 from mdevreg.inspection.inspected import Inspected
+from mdevreg.versions import device_version
 
 _BYTES = 8
 #: PCI vendors: AMD (2), NVIDIA, Mellanox, Huawei, Red Hat (virtio), Pensando, Habana, Intel.
@@ -32,13 +33,13 @@ def read_device_version(head: Head, *, sure: bool) -> Inspected | None:
 
 def _read(head: Head, order: ByteOrder) -> Inspected | None:
     magic = head.number(0, _BYTES, order)
-    vendor, device, kind, version = (magic >> shift & 0xFFFF for shift in (48, 32, 16, 0))
+    vendor, device, kind = (magic >> shift & 0xFFFF for shift in (48, 32, 16))
     if not _plausible(vendor, device, kind):
         return None
     return Inspected(
         "device-version",
         "device-version",
-        f"{vendor:04x}:{device:04x}:{kind:04x}:{version:04x}",
+        device_version(magic).raw,
         fields={"vendor": f"{vendor:#06x}", "device": f"{device:#06x}", "class": f"{kind:#06x}"},
         byte_order=order,
         size=head.total,

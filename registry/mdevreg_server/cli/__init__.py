@@ -35,7 +35,7 @@ def _reported() -> int:
     try:
         return _run()
     except MdevregError as error:
-        from mdevreg.cli.render import printable
+        from mdevreg.texts import printable
 
         print(f"{_NAME}: {error.code}: {printable(error.message)}", file=sys.stderr)
         return error.exit_code

@@ -12,8 +12,8 @@ import msgspec
 
 from mdevreg import subjects
 from mdevreg.cli.examples import Exampled, ExampledGroup
-from mdevreg.cli.render import printable
 from mdevreg.errors import UsageError
+from mdevreg.texts import printable
 from mdevreg_server.cli.catalog_options import AUTHOR, NATS, asked_of, author_of
 from mdevreg_server.cli.catalog_shown import diff, export, list_entries
 from mdevreg_server.cli.options import CREDS, DATABASE, database_url, say

@@ -12,10 +12,10 @@ import msgspec
 
 from mdevreg.catalog import Entry
 from mdevreg.cli.examples import Exampled
-from mdevreg.cli.render import printable
 from mdevreg.errors import UsageError, VersionError
 from mdevreg.knowledge import Origin
 from mdevreg.statements import Versions
+from mdevreg.texts import printable
 from mdevreg_server.cli.catalog_diff import Difference, difference_of
 from mdevreg_server.cli.catalog_options import DRIVER, KNOWN_AT, STRONGEST_FIRST, Known, believed, entries_of
 from mdevreg_server.cli.options import DATABASE, say

@@ -12,8 +12,8 @@ import click
 
 from mdevreg import subjects
 from mdevreg.cli.examples import Exampled, ExampledGroup
-from mdevreg.cli.render import printable
 from mdevreg.errors import UsageError
+from mdevreg.texts import printable
 from mdevreg_server.cli.options import CREDS, DATABASE, NATS, database_url, say
 from mdevreg_server.cli.tables import table
 
