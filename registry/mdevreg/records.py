@@ -242,26 +242,6 @@ class Beat(Strict, frozen=True):
     unsent: Count = 0
 
 
-class HostState(Strict, frozen=True):
-    """What the registry publishes after a commit: the host as it now knows it, and the agent's receipt.
-
-    ``seq``: everything up to it in ``epoch`` is settled (in the log, in quarantine, or declared skipped).
-    """
-
-    schema: Line
-    host: Token
-    epoch: Line  # empty: nothing known of this host
-    seq: Count
-    digest: Digest
-    position: Count  # of the last record that changed this host
-    observed_at: Time | None = None
-    received_at: Time | None = None
-    in_sync: bool = True
-    conflict: bool = False
-    facts: Raw = Raw(b"null")  # HostFacts; null: none yet. (msgspec decodes no union with Raw)
-    parents: dict[Path, Raw] = {}
-
-
 def digest_of(raw: bytes) -> str:
     """Digest of one document (facts or parent), over its bytes as sent: SHA-256, hex."""
     return hashlib.sha256(raw).hexdigest()

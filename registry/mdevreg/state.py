@@ -76,6 +76,11 @@ class Received:
         self.ranges = merged
 
 
+def missing_of(settled: int, ranges: Iterable[tuple[int, int]]) -> int:
+    """How many numbers up to ``settled`` are in none of the received ranges."""
+    return settled - sum(last - first + 1 for first, last in ranges if last <= settled)
+
+
 class HostFold:
     """One host, folded record by record. ``position`` is that of its newest record; times are µs UTC."""
 
@@ -103,6 +108,11 @@ class HostFold:
             facts = self.facts.digest if self.facts else None
             self._digest = state_digest(facts, {path: document.digest for path, document in self.parents.items()})
         return self._digest
+
+    @property
+    def missing(self) -> int:
+        """How many numbers up to ``settled`` never arrived: a complete snapshot took their place."""
+        return missing_of(self.settled, self.received.ranges)
 
     def restore(self, path: str, document: Document) -> None:
         """Put back a document that was folded before: a parent's by its path, the host's own under ``""``."""

@@ -15,7 +15,8 @@ ROOT = "mdevreg.v1"
 RECORDS_STREAM = "MDEVREG_RECORDS"
 FLEET_STREAM = "MDEVREG_FLEET"
 RECORDS_SUBJECTS = f"{ROOT}.record.*"
-FLEET_SUBJECTS = f"{ROOT}.fleet.>"
+FLEET = f"{ROOT}.fleet"
+FLEET_SUBJECTS = f"{FLEET}.>"
 BEATS = f"{ROOT}.beat.*"
 QUERIES = f"{ROOT}.q"
 #: What changes what the registry believes: apart from questions, so that permissions can tell them apart.
@@ -45,7 +46,27 @@ def beat(host: str) -> str:
 
 def fleet_host(host: str) -> str:
     """Where the registry publishes a host's state, which is the agent's receipt."""
-    return f"{ROOT}.fleet.host.{_token(host)}"
+    return f"{FLEET}.host.{_token(host)}"
+
+
+def fleet_profile(digest: str) -> str:
+    """Where the registry publishes a profile, before the hosts that have it."""
+    return f"{FLEET}.profile.{digest}"
+
+
+def fleet_amendment(position: int, part: int) -> str:
+    """Where the registry publishes what is believed from a log position on; large amendments in parts."""
+    return f"{FLEET}.amendment.{position}" + (f"-{part}" if part else "")
+
+
+def fleet_presence(bucket: int) -> str:
+    """Where the registry publishes who was heard when, of a bucket of hosts."""
+    return f"{FLEET}.presence.{bucket:02x}"
+
+
+def fleet_digest(partition: int) -> str:
+    """Where the registry publishes what it has published so far."""
+    return f"{FLEET}.digest.{partition}"
 
 
 def query(endpoint: str) -> str:

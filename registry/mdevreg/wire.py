@@ -28,7 +28,6 @@ from mdevreg.records import (
     Body,
     HostBody,
     HostFacts,
-    HostState,
     Parent,
     ParentBody,
     Record,
@@ -74,7 +73,6 @@ _record = msgspec.json.Decoder(Record)
 _parent = msgspec.json.Decoder(Parent)
 _facts = msgspec.json.Decoder(HostFacts)
 _beat = msgspec.json.Decoder(Beat)
-_state = msgspec.json.Decoder(HostState)
 _schema = msgspec.json.Decoder(_Schema)
 _envelope = msgspec.json.Decoder(Envelope)
 _outer = msgspec.json.Decoder(_Outer)
@@ -124,9 +122,9 @@ def decode_beat(data: bytes) -> Beat:
     return _read(_beat, data, "$", _check_head(data))
 
 
-def decode_state(data: bytes) -> HostState:
-    """Read what the registry published of a host."""
-    return _read(_state, data, "$", newer=True)
+def decode_known(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Read anything else that mdevreg sends, newer minors included. Raises ``DecodeError``."""
+    return _read(decoder, data, "$", newer=True)
 
 
 def envelope_of(data: bytes) -> Envelope | None:

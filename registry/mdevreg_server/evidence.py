@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Evidence
 from mdevreg.nearest import nearest
+from mdevreg.state import missing_of
 from mdevreg_server.asking import At
 from mdevreg_server.messages import moment_of
 from mdevreg_server.tables import HostFact, HostPresence, HostState
@@ -55,15 +56,10 @@ def evidence_of(row: Any, at: At) -> Evidence:
         last_seen=None if seen is None else moment_of(seen),
         leaving=bool(row.leaving) and not at.historical,
         in_sync=bool(row.in_sync) or at.historical,
-        missing=0 if at.historical else _missing(row.settled, row.received),
+        missing=0 if at.historical else missing_of(row.settled, _ranges.decode(row.received)),
         conflict=row.conflict is not None,
         historical=at.historical,
     )
-
-
-def _missing(settled: int, received: str) -> int:
-    """How many numbers up to ``settled`` never arrived: a complete snapshot took their place."""
-    return settled - sum(last - first + 1 for first, last in _ranges.decode(received) if last <= settled)
 
 
 def find_host(connection: sa.Connection, name: str, at: At) -> Evidence:

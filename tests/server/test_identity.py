@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mdevreg import wire
 from mdevreg.facts import NOW, Moment
+from mdevreg.published import decode_state
 from mdevreg_server import presence
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import HostState, RecordLog
@@ -59,7 +60,7 @@ def test_a_seq_that_goes_back_with_other_bytes_is_a_second_agent(desk: Desk) -> 
     assert refused(desk.engine) == [("open", "IDENTITY_CONFLICT", 1)]
     assert "two agents claim host id host-1" in _disputed(desk)["host-1"]
     [published] = applied.publications
-    assert wire.decode_state(published.data).conflict
+    assert decode_state(published.data).conflict
     assert published.settled == 4  # the rival's record is settled for nobody; that is the first one's number
 
 
@@ -98,7 +99,7 @@ def test_nothing_is_merged_while_two_claim_an_id_and_all_goes_on_once_that_is_cl
     assert listed.stdout.splitlines()[0] == "1 disputed"
     assert run_cli(["mdevreg-server", "conflict", "clear", "host-1", "--database", database_url]).returncode == 0
     [receipt] = desk.take(*unsettled).publications
-    assert (receipt.settled, wire.decode_state(receipt.data).conflict) == (5, False)
+    assert (receipt.settled, decode_state(receipt.data).conflict) == (5, False)
     assert refused(desk.engine)[-1] == ("applied", "IDENTITY_CONFLICT", 1)
     again = run_cli(["mdevreg-server", "conflict", "clear", "host-1", "--database", database_url])
     assert (again.returncode, "NOT_FOUND" in again.stderr) == (2, True)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mdevreg import subjects, wire
 from mdevreg.errors import StateError
+from mdevreg.published import decode_state
 from mdevreg_server.broker import Broker
 from mdevreg_server.wholeness import faults_of
 from support.bus_client import fleet, publish, stream_info
@@ -54,7 +55,7 @@ def test_records_become_history_and_come_back_as_receipts_in_log_order(engine: s
     receipt = messages[-1].headers or {}
     assert receipt[subjects.SEQ_HEADER] == "4"
     assert (receipt[subjects.EPOCH_HEADER], receipt[subjects.DIGEST_HEADER]) == ("epoch-1", publisher.digest)
-    assert wire.decode_state(messages[-1].data).digest == publisher.digest
+    assert decode_state(messages[-1].data).digest == publisher.digest
     assert faults_of(engine) == []
 
 

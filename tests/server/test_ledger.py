@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mdevreg import wire
 from mdevreg.errors import NotFoundError, StateError
 from mdevreg.facts import NOW, Moment
+from mdevreg.published import decode_state
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import RecordLog
 from support.hosts import look, mtty, random_text, uuid_of
@@ -53,7 +53,7 @@ def test_a_publication_is_the_hosts_state_and_its_agents_receipt(desk: Desk) -> 
     """Published: every document byte for byte, the digest the agent computes, and how far it is settled."""
     publisher = Publisher()
     [published] = desk.take(*publisher.snapshot(look(mtty()))).publications
-    state = wire.decode_state(published.data)
+    state = decode_state(published.data)
     assert (published.settled, published.digest, published.position) == (3, publisher.digest, 3)
     assert (state.seq, state.digest, state.in_sync, state.conflict) == (3, publisher.digest, True, False)
     assert {path: bytes(raw) for path, raw in state.parents.items()} == publisher.parents
@@ -174,7 +174,7 @@ def test_what_was_published_is_remembered_per_life_of_the_fleet_stream(desk: Des
 def test_a_host_that_nothing_is_known_of_gets_an_empty_state(desk: Desk) -> None:
     """Its agent learns that the registry has nothing, and sends everything."""
     [nothing] = desk.ledger.publications(["host-9"])
-    state = wire.decode_state(nothing.data)
+    state = decode_state(nothing.data)
     assert (state.epoch, state.seq, state.parents, bytes(state.facts)) == ("", 0, {}, b"null")
     assert rows(desk.engine, RecordLog) == []
 

@@ -1,0 +1,104 @@
+"""Many pairs in one question, answered briefly. Pure but for the door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from mdevreg.compatibility import DEFAULT_RULES, Rules
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.facts import NOW, Moment
+from mdevreg.query.door import Door
+from mdevreg.query.questions import Answer, can_migrate
+from mdevreg.rulings import Brief, ruling_of
+
+#: Most pairs in one question.
+MAX_PAIRS = 10_000
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One pair: ``device`` and ``to`` as in ``can_migrate``."""
+
+    device: str
+    to: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why one pair has no answer: an error's code and sentence, and the nearest known names."""
+
+    code: str
+    message: str
+    nearest: tuple[str, ...] = ()
+
+
+class BriefAnswer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The answer to one pair, or the problem with it."""
+
+    device: str
+    to: str
+    answer: Brief | None = None
+    problem: Problem | None = None
+
+
+class BriefAnswers(msgspec.Struct, frozen=True):
+    """The answers to many pairs, in the order of the question."""
+
+    answers: tuple[BriefAnswer, ...]
+    position: int
+    answered_at: datetime
+    as_of: datetime | None = None
+
+
+@runtime_checkable
+class NearDoor(Protocol):
+    """A door that answers many pairs where the facts are: in this process, or at the registry."""
+
+    def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
+        """The answers, in the order of the question; a pair that can't be answered has a problem instead."""
+        ...
+
+
+def can_migrate_many(
+    door: Door, pairs: Sequence[Asked], *, now: datetime, moment: Moment = NOW, rules: Rules = DEFAULT_RULES
+) -> BriefAnswers:
+    """Can each of these devices be migrated there? Raises ``UsageError`` for more than ``MAX_PAIRS``."""
+    if len(pairs) > MAX_PAIRS:
+        raise UsageError(f"{len(pairs)} pairs in one question; at most {MAX_PAIRS} are answered", code="TOO_MANY_PAIRS")
+    if isinstance(door, NearDoor):
+        return door.briefs(pairs, moment, stale_after_s=rules.stale_after_s, now=now)
+    return one_by_one(door, pairs, now=now, moment=moment, rules=rules)
+
+
+def one_by_one(door: Door, pairs: Sequence[Asked], *, now: datetime, moment: Moment, rules: Rules) -> BriefAnswers:
+    """The same by asking for the facts of each pair."""
+    answers = tuple(_answered(door, pair, now, moment, rules) for pair in pairs)
+    position = max((each.answer.position for each in answers if each.answer is not None), default=0)
+    return BriefAnswers(answers, position, now, moment.as_of)
+
+
+def brief_of(answer: Answer) -> Brief:
+    """The short form of an answer."""
+    until = answer.reliable_until
+    return Brief(
+        ruling=ruling_of(answer.verdict, answer.way_back),
+        available_instances=answer.verdict.available_instances,
+        facts_age_s=answer.facts_age_s,
+        reliable_for_s=None if until is None else max(0.0, (until - answer.answered_at).total_seconds()),
+        position=answer.position,
+    )
+
+
+def problem_of(error: UsageError) -> Problem:
+    """An error as it stands in place of an answer."""
+    return Problem(error.code, error.message, error.nearest if isinstance(error, NotFoundError) else ())
+
+
+def _answered(door: Door, pair: Asked, now: datetime, moment: Moment, rules: Rules) -> BriefAnswer:
+    try:
+        found = can_migrate(door, pair.device, pair.to, now=now, moment=moment, rules=rules)
+    except UsageError as error:
+        return BriefAnswer(pair.device, pair.to, problem=problem_of(error))
+    return BriefAnswer(pair.device, pair.to, answer=brief_of(found))
