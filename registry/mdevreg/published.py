@@ -1,4 +1,4 @@
-"""What the registry publishes to MDEVREG_FLEET: reading it from the start is the fleet as it is, reading on its changes.
+"""What the registry publishes to MDEVREG_FLEET: read from the start, the fleet as it is; read on, its changes.
 
 ==============================  ==========================================================================
 subject below mdevreg.v1.fleet  message

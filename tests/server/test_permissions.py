@@ -16,7 +16,7 @@ from nats.errors import NoRespondersError
 from mdevreg import query, subjects
 from mdevreg.facts import NOW
 from mdevreg.rules import Rule
-from mdevreg_server.responder import DECISIONS
+from mdevreg_server.answers import DECISIONS
 from mdevreg_server.tables import HostState
 from support.catalogs import file_of, folder_of
 from support.host_root import HostRoot
