@@ -8,12 +8,13 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from mdevreg.answering import brief_of
 from mdevreg.compatibility import DEFAULT_RULES, Rules
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.query.door import Door
-from mdevreg.query.questions import Answer, can_migrate
-from mdevreg.rulings import Brief, ruling_of
+from mdevreg.query.questions import can_migrate
+from mdevreg.rulings import Brief
 
 #: Most pairs in one question.
 MAX_PAIRS = 10_000
@@ -77,18 +78,6 @@ def one_by_one(door: Door, pairs: Sequence[Asked], *, now: datetime, moment: Mom
     answers = tuple(_answered(door, pair, now, moment, rules) for pair in pairs)
     position = max((each.answer.position for each in answers if each.answer is not None), default=0)
     return BriefAnswers(answers, position, now, moment.as_of)
-
-
-def brief_of(answer: Answer) -> Brief:
-    """The short form of an answer."""
-    until = answer.reliable_until
-    return Brief(
-        ruling=ruling_of(answer.verdict, answer.way_back),
-        available_instances=answer.verdict.available_instances,
-        facts_age_s=answer.facts_age_s,
-        reliable_for_s=None if until is None else max(0.0, (until - answer.answered_at).total_seconds()),
-        position=answer.position,
-    )
 
 
 def problem_of(error: UsageError) -> Problem:

@@ -1,0 +1,12 @@
+"""The fleet index: every question about now, answered from memory in microseconds (``FleetView``). Pure.
+
+``Fleet`` takes in what the registry publishes (``mdevreg.published``); ``Fleet.view`` is the fleet at one moment,
+which never changes and may be read from any thread.
+"""
+
+from mdevreg.fleet.targets import Order, Target, TargetList
+from mdevreg.fleet.view import FleetView
+from mdevreg.fleet.writer import Applied, Fleet, Refused
+from mdevreg.rulings import Brief, Ruling
+
+__all__ = ["Applied", "Brief", "Fleet", "FleetView", "Order", "Refused", "Ruling", "Target", "TargetList"]

@@ -1,0 +1,94 @@
+"""The table of rulings: each pair of kinds judged once, by ``judge``, while what is believed stays the same. Pure.
+
+Doubts are about facts, not about kinds: how good those of both hosts are is part of the key, as codes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from mdevreg.compatibility import Rules, judge
+from mdevreg.facts import Side
+from mdevreg.fleet.kinds import Kind
+from mdevreg.knowledge import Knowledge
+from mdevreg.rules import Rule, in_force
+from mdevreg.rulings import Ruling, ruling_of
+from mdevreg.verdict import on_its_merits
+
+#: What may be doubtful of a host's facts, as bits.
+CONFLICT, OUT_OF_SYNC, LEFT, SILENT = 1, 2, 4, 8
+#: Any doubt: which one it is makes no difference to an outcome.
+DOUBTFUL = SILENT
+
+_WHEN = datetime(2000, 1, 1, tzinfo=UTC)
+#: Plans that are remembered before all are made anew.
+MAX_PLANS = 4_096
+
+
+class RulingTable:
+    """Rulings under one set of rules in force. Filled by whoever asks first; safe to share between threads."""
+
+    def __init__(self, knowledge: Knowledge, now: datetime) -> None:
+        self.knowledge = knowledge
+        every = tuple(knowledge.rules.values())
+        self._rules = Rules(in_force=in_force(every, now))
+        self.from_us, self.until_us = _standing(every, now)
+        self.sound: dict[Kind, dict[Kind, Ruling]] = {}  # source → target → ruling, where nothing is doubtful
+        self._doubted: dict[tuple[Kind, Kind, int, int], Ruling] = {}
+        self.plans: dict[object, object] = {}
+
+    def ruling(self, source: Kind, target: Kind, source_doubts: int = 0, target_doubts: int = 0) -> Ruling:
+        """The ruling for a pair of kinds, with these doubts about their hosts."""
+        if not source_doubts and not target_doubts:
+            row = self.sound.setdefault(source, {})
+            found = row.get(target)
+            if found is None:
+                found = row[target] = self._judged(source, target, 0, 0)
+            return found
+        key = (source, target, source_doubts, target_doubts)
+        found = self._doubted.get(key)
+        if found is None:
+            found = self._doubted[key] = self._judged(source, target, source_doubts, target_doubts)
+        return found
+
+    def remember(self, key: object, plan: object) -> None:
+        """Keep what was worked out of rulings."""
+        if len(self.plans) >= MAX_PLANS:
+            self.plans = {}
+        self.plans[key] = plan
+
+    def _judged(self, source: Kind, target: Kind, source_doubts: int, target_doubts: int) -> Ruling:
+        here, there = self._side(source, source_doubts), self._side(target, target_doubts)
+        verdict = judge(here, there, self._rules, _WHEN)
+        back = judge(there, here, self._rules, _WHEN)
+        return ruling_of(verdict, on_its_merits(back))
+
+    def _side(self, kind: Kind, doubts: int) -> Side:
+        """One of the kind, on a host of its own whose facts are as doubtful as said."""
+        evidence = msgspec.structs.replace(
+            kind.sample.evidence,
+            changed_at=_WHEN,
+            last_seen=None if doubts & SILENT else _WHEN,
+            leaving=bool(doubts & LEFT),
+            in_sync=not doubts & OUT_OF_SYNC,
+            conflict=bool(doubts & CONFLICT),
+        )
+        support = self.knowledge.support(kind.digest, kind.profile)
+        return msgspec.structs.replace(kind.sample, evidence=evidence, support=support)
+
+
+def _standing(rules: tuple[Rule, ...], now: datetime) -> tuple[int, int]:
+    """Between which times the same rules are in force as now, µs UTC."""
+    turns = [time for rule in rules for time in (rule.valid_from, rule.valid_until) if time is not None]
+    us = sorted(_micros(time) for time in turns)
+    at = _micros(now)
+    return (
+        max((turn for turn in us if turn <= at), default=-(2**63)),
+        min((turn for turn in us if turn > at), default=2**63),
+    )
+
+
+def _micros(time: datetime) -> int:
+    return int(time.timestamp()) * 1_000_000 + time.microsecond

@@ -1,0 +1,179 @@
+"""Where a device could go: a question about the whole fleet, answered group by group and gathered lazily. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mdevreg.errors import UsageError
+from mdevreg.fleet.entries import HostEntry, most_free
+from mdevreg.fleet.groups import Group, GroupKey, TypeGroups
+from mdevreg.fleet.kinds import Kind
+from mdevreg.fleet.namelist import NameList
+from mdevreg.fleet.plans import RANK, Plan
+from mdevreg.fleet.table import RulingTable
+from mdevreg.rulings import Brief, Ruling
+from mdevreg.verdict import Outcome
+
+if TYPE_CHECKING:
+    from mdevreg.fleet.view import FleetView
+
+#: ``group``: hosts that offer the same are together; cheapest. ``name``: by name. ``free``: most free instances first.
+Order = Literal["group", "name", "free"]
+
+
+class Question(NamedTuple):
+    """What was asked. ``own``: the source's host, ``own_group``: the group of its type in which it is."""
+
+    view: FleetView
+    table: RulingTable
+    kind: Kind
+    doubts: int
+    own: HostEntry
+    own_group: GroupKey | None
+    site: str | None
+    available: bool
+    order: Order
+    now_us: int
+    age_us: int
+
+
+class Target(NamedTuple):
+    """One host: its name in answers, and the short answer about it."""
+
+    name: str
+    brief: Brief
+
+
+class TargetList:
+    """The hosts with one outcome, in an order that depends on the facts alone. Gathered when asked for.
+
+    It is a snapshot's: it does not change while it is read. Hosts with other outcomes: ``having``.
+    """
+
+    __slots__ = ("_asked", "_groups", "_keys", "_plan", "outcome")
+
+    def __init__(self, asked: Question, groups: TypeGroups, plan: Plan, outcome: Outcome) -> None:
+        self._asked, self._groups, self._plan, self.outcome = asked, groups, plan, outcome
+        self._keys = plan.chosen(outcome, available=asked.available)
+
+    def having(self, outcome: Outcome) -> TargetList:
+        """The same question's hosts with another outcome."""
+        return TargetList(self._asked, self._groups, self._plan, outcome)
+
+    @property
+    def position(self) -> int:
+        """The log position of the snapshot."""
+        return self._asked.view.position
+
+    def __len__(self) -> int:
+        groups, site = self._groups.groups, self._asked.site
+        if site is None:
+            count = sum([groups[key].count for key in self._keys])
+        else:
+            count = sum([names.count for names in self._lists()])
+        return count - 1 if self._own_list() is not None else count
+
+    def __iter__(self) -> Iterator[Target]:
+        for name in self._ordered():
+            yield Target(name, self._brief(name))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self)
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each outcome."""
+        return {outcome.value: len(self.having(outcome)) for outcome in Outcome}
+
+    def names(self, limit: int | None = None) -> list[str]:
+        """Their names, at most ``limit`` of them: a new list that is the caller's."""
+        if self._asked.order != "group":
+            return list(islice(self._ordered(), limit))
+        return self._joined() if limit is None else self._first(limit)
+
+    def page(self, offset: int, limit: int) -> list[Target]:
+        """``limit`` of them from the place ``offset`` on. Raises ``UsageError``."""
+        if offset < 0 or limit < 1:
+            raise UsageError(f"offset is {offset} and limit is {limit}; at least 0 and 1 were expected")
+        return [Target(name, self._brief(name)) for name in islice(self._ordered(), offset, offset + limit)]
+
+    def _joined(self) -> list[str]:
+        found: list[str] = []
+        own, place = self._own_list(), -1
+        for names in self._lists():
+            if names is own:
+                place = len(found) + names.index(self._asked.own.name)
+            for block in names.blocks:
+                found += block
+        if place >= 0:
+            del found[place]
+        return found
+
+    def _first(self, limit: int) -> list[str]:
+        found: list[str] = []
+        own = self._own_list()
+        for names in self._lists():
+            start = len(found)
+            for block in names.blocks:
+                found += block if len(found) + len(block) <= limit else block[: limit + 1 - len(found)]
+                if len(found) > limit:
+                    break
+            if names is own and start + (place := names.index(self._asked.own.name)) < len(found):
+                del found[start + place]
+            if len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def _ordered(self) -> Iterable[str]:
+        match self._asked.order:
+            case "group":
+                own = self._asked.own.name
+                return (name for names in self._lists() for name in names if name != own)
+            case "name":
+                return sorted(self._joined())
+        return (name for _, name in sorted((-(self._free(name) or 0), name) for name in self._joined()))
+
+    def _lists(self) -> Iterator[NameList]:
+        for key in self._keys:
+            yield from _of_site(self._groups.groups[key], self._asked.site)
+
+    def _own_list(self) -> NameList | None:
+        """The list of these in which the source's own host is, if it is in one."""
+        asked = self._asked
+        if asked.own_group not in self._keys or asked.own_group is None or asked.site not in (None, asked.own.site):
+            return None
+        return self._groups.groups[asked.own_group].sites[asked.own.site or ""]
+
+    def _free(self, name: str) -> int | None:
+        entry = self._asked.view.directory.named(name)
+        return most_free(entry.free, (slot for _, slots in self._best(entry) for slot in slots))
+
+    def _best(self, entry: HostEntry) -> list[tuple[Kind, tuple[int, ...]]]:
+        """The kinds of a host that answer for it: those of the best outcome."""
+        kinds = entry.layout.by_type[self._asked.kind.type]
+        ranks = [RANK[self._ruling(entry, kind).outcome] for kind, _ in kinds] if len(kinds) > 1 else [0]
+        return [each for each, rank in zip(kinds, ranks, strict=True) if rank == min(ranks)]
+
+    def _ruling(self, entry: HostEntry, kind: Kind) -> Ruling:
+        asked = self._asked
+        doubts = asked.view.doubts(entry, asked.now_us - asked.age_us)
+        return asked.table.ruling(asked.kind, kind, asked.doubts, doubts)
+
+    def _brief(self, name: str) -> Brief:
+        asked = self._asked
+        entry = asked.view.directory.named(name)
+        best = [(most_free(entry.free, slots), kind) for kind, slots in self._best(entry)]
+        free, kind = max(best, key=lambda each: each[0] or 0)
+        return asked.view.brief(
+            self._ruling(entry, kind), (asked.own, entry), free, now_us=asked.now_us, age_us=asked.age_us
+        )
+
+
+def _of_site(group: Group, site: str | None) -> Iterable[NameList]:
+    if site is None:
+        return group.sites.values()
+    names = group.sites.get(site)
+    return () if names is None else (names,)

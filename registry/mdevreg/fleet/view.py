@@ -1,0 +1,271 @@
+"""The fleet at one moment: every question about now, answered from memory. Never changed; safe to use from any thread.
+
+A verdict is made once per pair of kinds by ``judge`` (``mdevreg.fleet.table``); here it is looked up. Where a question
+is not that simple (a type by its path, a host with several parents of other kinds), the facts are put together and
+judged as by every other door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from msgspec import structs
+
+from mdevreg.answering import answer_of, brief_of
+from mdevreg.compatibility import Rules
+from mdevreg.facts import Candidates, Offers, Pair, RuleList, Side
+from mdevreg.fleet.entries import DeviceRef, HostEntry, most_free
+from mdevreg.fleet.groups import NO_GROUPS, GroupKey, Moves, TypeGroups
+from mdevreg.fleet.heard import Heard, dictionaries
+from mdevreg.fleet.kinds import Kind
+from mdevreg.fleet.lookup import Directory, Source
+from mdevreg.fleet.plans import plan_of
+from mdevreg.fleet.shards import MASK
+from mdevreg.fleet.sides import Sides
+from mdevreg.fleet.table import OUT_OF_SYNC, RulingTable
+from mdevreg.fleet.targets import Order, Question, TargetList
+from mdevreg.rules import Rule
+from mdevreg.rulings import Brief, Ruling
+from mdevreg.support import StreamSupport
+from mdevreg.verdict import Outcome
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FleetView:
+    """A snapshot. ``position``: the log position that it is of.
+
+    ``stale_after_us``: the silence after which facts are unknown, unless a question says otherwise.
+    ``sound_until_us``: until then the grouping by good facts holds; later, questions about many hosts look at each.
+    """
+
+    __slots__ = (
+        "_devices",
+        "_names",
+        "_seen",
+        "directory",
+        "heard",
+        "knowledge",
+        "position",
+        "sound_until_us",
+        "stale_after_us",
+        "table",
+        "types",
+    )
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        types: dict[str, TypeGroups],
+        heard: list[Heard],
+        table: RulingTable,
+        position: int,
+        stale_after_us: int,
+        sound_until_us: int,
+    ) -> None:
+        self.directory, self.types, self.heard, self.table = directory, types, heard, table
+        self.knowledge = table.knowledge
+        self.position, self.stale_after_us, self.sound_until_us = position, stale_after_us, sound_until_us
+        self._names, self._devices = directory.names.parts, directory.devices.parts
+        self._seen = dictionaries(heard)
+
+    def can_migrate(self, device: str, to: str, *, now_us: int, max_age_us: int | None = None) -> Brief:
+        """Can this device's migration stream be loaded on that host?
+
+        ``device``, ``to``: as in ``mdevreg.query.can_migrate``. ``now_us``: µs UTC; facts that are older than
+        ``max_age_us`` are unknown. Raises ``NotFoundError``, or ``UsageError`` for an ambiguous name.
+        """
+        source = self._devices[hash(device) & MASK].get(device)
+        target = self._names[hash(to) & MASK].get(to)
+        if source.__class__ is not DeviceRef or target.__class__ is not HostEntry:
+            return self._at_length(device, to, now_us, max_age_us)
+        kinds = target.layout.by_type.get(source.kind.type)
+        if kinds is None or len(kinds) != 1:
+            return self._at_length(device, to, now_us, max_age_us)
+        age_us = self.stale_after_us if max_age_us is None else max_age_us
+        here = self._seen[source.pulse].get(source.host, 0)
+        there = self._seen[target.pulse].get(target.host, 0)
+        oldest = min(there, here)
+        if oldest < now_us - age_us or not self.table.from_us <= now_us < self.table.until_us:
+            return self._doubtful(source, target, now_us, age_us)
+        kind, slots = kinds[0]
+        row = self.table.sound.get(source.kind)
+        ruling = row.get(kind) if row is not None else None
+        if ruling is None:
+            ruling = self.table.ruling(source.kind, kind)
+        free = target.free[slots[0]] if len(slots) == 1 else most_free(target.free, slots)
+        silent_us = now_us - oldest if oldest < now_us else 0
+        return Brief(ruling, free, silent_us / 1e6, (oldest + age_us - now_us) / 1e6, self.position)
+
+    def targets(
+        self,
+        device: str,
+        *,
+        now_us: int,
+        site: str | None = None,
+        available: bool = True,
+        order: Order = "group",
+        max_age_us: int | None = None,
+    ) -> TargetList:
+        """Which hosts could take this device? Its own host is left out. ``available``: without hosts that are full.
+
+        Nothing is gathered before it is asked for: see ``TargetList``. Raises ``NotFoundError``, ``UsageError``.
+        """
+        source = self.directory.source(device)
+        kind, own = self._kind_and_host(source)
+        age_us = self.stale_after_us if max_age_us is None else max_age_us
+        table = self.table_at(now_us)
+        groups = self._groups(kind.type, now_us, age_us)
+        doubts = self.doubts(own, now_us - age_us)
+        asked = Question(
+            view=self,
+            table=table,
+            kind=kind,
+            doubts=doubts,
+            own=own,
+            own_group=_group_of(own, kind.type, groups),
+            site=site,
+            available=available,
+            order=order,
+            now_us=now_us,
+            age_us=age_us,
+        )
+        return TargetList(asked, groups, plan_of(table, kind, doubts, groups.keys), Outcome.COMPATIBLE)
+
+    def pair(self, device: str, host: str) -> Pair:
+        """A source, and all that one target host offers: what every door hands out."""
+        sides = self.sides()
+        source = self._side(self.directory.source(device), sides)
+        target = self.directory.host(host)
+        offers = tuple(sides.offers(target))
+        return Pair(self.position, source, sides.evidence(target), offers, self.rules)
+
+    def candidates(self, device: str) -> Candidates:
+        """A source, and every offer of its type, by hostname, host, parent."""
+        sides = self.sides()
+        source = self._side(self.directory.source(device), sides)
+        kind = source.profile.type
+        hosts = self._ordered(kind) if kind is not None else ()
+        offers = tuple(offer for entry in hosts for offer in sides.offers(entry, kind))
+        return Candidates(self.position, source, offers, self.rules)
+
+    def loading(self, form: str) -> Offers:
+        """Every offer whose build is known to load a stream format, by hostname, host, parent, type."""
+        sides = self.sides()
+        entries = sorted(self.directory.entries(), key=_by_hostname)
+        offers = (offer for entry in entries if self._loads(entry, form) for offer in sides.offers(entry))
+        fitting = (each for each in offers if isinstance(each.support, StreamSupport) and each.support.format == form)
+        return Offers(self.position, tuple(fitting), self.rules)
+
+    def rule_list(self) -> RuleList:
+        """Every operators' rule that is known."""
+        return RuleList(self.position, self.rules)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every operators' rule that is known, in force or not, oldest first."""
+        return tuple(self.knowledge.rules.values())
+
+    def sides(self) -> Sides:
+        """Makes facts of entries, for one question."""
+        return Sides(self.heard, self.knowledge)
+
+    def table_at(self, now_us: int) -> RulingTable:
+        """The rulings under the rules that are in force at a time."""
+        if self.table.from_us <= now_us < self.table.until_us:
+            return self.table
+        return RulingTable(self.knowledge, _EPOCH + timedelta(microseconds=now_us))
+
+    def doubts(self, entry: HostEntry, since_us: int) -> int:
+        """The doubts about a host that had to be heard since then, as bits."""
+        found = self.heard[entry.bucket].doubts(entry.host, since_us)
+        return found if entry.in_sync else found | OUT_OF_SYNC
+
+    def brief(
+        self, ruling: Ruling, hosts: tuple[HostEntry, HostEntry], free: int | None, *, now_us: int, age_us: int
+    ) -> Brief:
+        """A ruling with what is to be known beside it: how old the facts of both hosts are."""
+        heard = [self.heard[entry.bucket] for entry in hosts]
+        seen = [each.last_seen_us(entry.host) for each, entry in zip(heard, hosts, strict=True)]
+        known = [each for each in seen if each is not None]
+        if len(known) < len(seen):
+            return Brief(ruling, free, None, None, self.position)
+        leaving = any(each.leaving(entry.host) for each, entry in zip(heard, hosts, strict=True))
+        lasting = None if leaving else max(0, min(known) + age_us - now_us) / 1e6
+        return Brief(ruling, free, max(0, now_us - min(known)) / 1e6, lasting, self.position)
+
+    def _doubtful(self, source: DeviceRef, target: HostEntry, now_us: int, age_us: int) -> Brief:
+        """The same look-up where a host's facts are not good, or rules came into force or ended."""
+        home = self.directory.host(source.host)
+        kind, slots = target.layout.by_type[source.kind.type][0]
+        here, there = (self.doubts(entry, now_us - age_us) for entry in (home, target))
+        ruling = self.table_at(now_us).ruling(source.kind, kind, here, there)
+        return self.brief(ruling, (home, target), most_free(target.free, slots), now_us=now_us, age_us=age_us)
+
+    def _groups(self, kind: str, now_us: int, age_us: int) -> TypeGroups:
+        """The groups of a type; made for this question where the standing ones do not hold for it."""
+        standing = self.types.get(kind, NO_GROUPS)
+        if age_us == self.stale_after_us and now_us < self.sound_until_us:
+            return standing
+        since_us = now_us - age_us
+        moves = Moves()
+        for entry in self._offering(standing):
+            only = tuple(offering for offering in entry.members if offering.type == kind)
+            moves.move(None, structs.replace(entry, members=only, sound=not self.doubts(entry, since_us)))
+        return moves.carried_out({}).get(kind, NO_GROUPS)
+
+    def _kind_and_host(self, source: Source) -> tuple[Kind, HostEntry]:
+        if isinstance(source, DeviceRef):
+            return source.kind, self.directory.host(source.host)
+        entry, slot = source
+        return entry.layout.slots[slot][1], entry
+
+    def _at_length(self, device: str, to: str, now_us: int, max_age_us: int | None) -> Brief:
+        """Facts first, then ``judge``: for names that take more than one look."""
+        host, _, rest = to.partition("/")
+        age_us = self.stale_after_us if max_age_us is None else max_age_us
+        now = _EPOCH + timedelta(microseconds=now_us)
+        rules = Rules(stale_after_s=age_us / 1e6)
+        return brief_of(answer_of(self.pair(device, host), rest, now=now, rules=rules))
+
+    def _side(self, source: Source, sides: Sides) -> Side:
+        if isinstance(source, DeviceRef):
+            return sides.device(self.directory.host(source.host), source)
+        entry, slot = source
+        return sides.offer(entry, slot)
+
+    def _ordered(self, kind: str) -> list[HostEntry]:
+        """The hosts that offer a type, by hostname, then id."""
+        return sorted(self._offering(self.types.get(kind, NO_GROUPS)), key=_by_hostname)
+
+    def _offering(self, groups: TypeGroups) -> Iterator[HostEntry]:
+        for group in groups.groups.values():
+            for names in group.sites.values():
+                yield from map(self.directory.named, names)
+
+    def _loads(self, entry: HostEntry, form: str) -> bool:
+        return any(self._form(kind) == form for kinds in entry.layout.by_type.values() for kind, _ in kinds)
+
+    def _form(self, kind: Kind) -> str | None:
+        found = self.knowledge.support(kind.digest, kind.profile)
+        return found.format if isinstance(found, StreamSupport) else None
+
+
+def _by_hostname(entry: HostEntry) -> tuple[str, str]:
+    return (entry.hostname, entry.host)
+
+
+def _group_of(entry: HostEntry, kind: str | None, groups: TypeGroups) -> GroupKey | None:
+    """The group of a type in which a host is."""
+    for offering in entry.members:
+        if offering.type == kind:
+            return next((key for sound in (True, False) if _in(groups, key := (offering, sound), entry)), None)
+    return None
+
+
+def _in(groups: TypeGroups, key: GroupKey, entry: HostEntry) -> bool:
+    group = groups.groups.get(key)
+    names = group.sites.get(entry.site or "") if group is not None else None
+    return names is not None and entry.name in names

@@ -1,0 +1,171 @@
+"""The index of a fleet, kept up to date from what the registry publishes. One writer; readers take ``view``. Pure.
+
+Rules of this file:
+
+1. ``view`` is replaced, never changed: whoever holds one has a snapshot, at no cost.
+2. What can't be understood changes nothing, is counted, and is told: ``Applied.refused``.
+3. The facts of a host are as good as when they were last looked at; ``sweep`` looks again as time passes, and a view
+   tells until when it holds (``FleetView.sound_until_us``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
+from mdevreg.errors import DecodeError
+from mdevreg.fleet.believing import Believing
+from mdevreg.fleet.building import Builder
+from mdevreg.fleet.edit import Edit
+from mdevreg.fleet.heard import NOBODY_HEARD, Heard
+from mdevreg.fleet.lookup import Directory
+from mdevreg.fleet.naming import Naming
+from mdevreg.fleet.shards import Shards
+from mdevreg.fleet.soundness import Soundness
+from mdevreg.fleet.table import RulingTable
+from mdevreg.fleet.tally import Tally
+from mdevreg.fleet.view import FleetView
+from mdevreg.objects import Profiles, host_objects, parent_objects
+from mdevreg.profiles import Profile
+from mdevreg.published import (
+    FleetDigest,
+    HostIndex,
+    decode_digest,
+    decode_head,
+    decode_presence,
+    decode_profile,
+    decode_state,
+    index_of,
+)
+from mdevreg.subjects import FLEET
+from mdevreg.wire import decode_facts, decode_parent
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_HOST = b"null"
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A message that could not be understood; what its subject said before stays."""
+
+    subject: str
+    error: DecodeError
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a lot of messages changed.
+
+    ``hosts``: those whose answers may be others now. ``believed``: rules or catalog entries changed, which concerns
+    all. ``differing``: buckets in which the registry has published something else than what is here. ``went_back``:
+    its log ends before what is known here, as after an older copy was restored.
+    """
+
+    hosts: frozenset[str]
+    believed: bool
+    refused: tuple[Refused, ...]
+    differing: tuple[int, ...]
+    went_back: bool
+
+
+class Fleet:
+    """The index. ``stale_after_s``: the silence after which a host's facts are unknown."""
+
+    def __init__(self, *, stale_after_s: float = DEFAULT_STALE_AFTER_S) -> None:
+        self.profiles: dict[str, Profile] = {}
+        self._believing, self._naming, self._tally = Believing(), Naming(), Tally()
+        self._builder = Builder((), self.profiles)
+        self._soundness = Soundness(int(stale_after_s * 1e6))
+        self._heard = NOBODY_HEARD
+        self._position = 0
+        self.view = FleetView(
+            Directory(Shards(), Shards()),
+            types={},
+            heard=self._heard,
+            table=RulingTable(self._believing.knowledge, _EPOCH),
+            position=0,
+            stale_after_us=self._soundness.stale_after_us,
+            sound_until_us=2**63,
+        )
+
+    def apply(self, messages: Iterable[tuple[str, bytes]], *, now_us: int) -> Applied:
+        """Take in messages of the fleet stream, as (subject, data), in its order. ``now_us``: µs UTC."""
+        edit = Edit(self.view, self._naming, self._soundness, self._tally, now_us)
+        refused: list[Refused] = []
+        digests: list[FleetDigest] = []
+        believed = False
+        for subject, data in messages:
+            try:
+                believed |= self._one(edit, subject, data, digests)
+            except DecodeError as error:
+                refused.append(Refused(subject, error))
+        if believed:
+            self._rebuild(edit)
+        self.view = self._viewed(edit, now_us, believed=believed)
+        differing = {bucket for digest in digests for bucket in self._tally.differing(digest)}
+        back = any(digest.position < self.view.position for digest in digests[-1:])
+        return Applied(frozenset(edit.touched), believed, tuple(refused), tuple(sorted(differing)), back)
+
+    def sweep(self, *, now_us: int) -> frozenset[str]:
+        """Look again at hosts that were silent for too long by now. Returns those whose facts are no longer good."""
+        due = self._soundness.due(now_us)
+        if not due and self.view.table.from_us <= now_us < self.view.table.until_us:
+            return frozenset()
+        edit = Edit(self.view, self._naming, self._soundness, self._tally, now_us)
+        for bucket in due:
+            edit.heard(bucket, edit.presence[bucket])
+        self.view = self._viewed(edit, now_us, believed=False)
+        return frozenset(edit.touched)
+
+    def _one(self, edit: Edit, subject: str, data: bytes, digests: list[FleetDigest]) -> bool:
+        kind, _, token = subject[len(FLEET) + 1 :].partition(".")
+        match kind:
+            case "host":
+                self._host(edit, token, data)
+            case "profile" if data:
+                self.profiles[token] = decode_profile(data)
+            case "presence" if data:
+                edit.heard(int(token, 16), Heard(decode_presence(data)))
+            case "digest" if data:
+                digests.append(decode_digest(data))
+            case "amendment":
+                return self._believing.tell(token, data)
+        return False
+
+    def _host(self, edit: Edit, host: str, data: bytes) -> None:
+        before = edit.entry(host)
+        head = decode_head(data) if data else None
+        if head is None or not head.epoch:
+            if before is not None:
+                edit.put(before, None)
+            return
+        index = head.index if head.index is not None else self._index(data)
+        self._position = max(self._position, head.position)
+        edit.put(before, self._builder.entry(head, index, before))
+
+    def _index(self, data: bytes) -> HostIndex:
+        """The index of a host that an older registry published: made of its documents, as a newer one does."""
+        state, profiles = decode_state(data), Profiles()
+        facts, known = bytes(state.facts), [decode_parent(bytes(raw)) for raw in state.parents.values()]
+        objects = {parent.path: parent_objects(parent, 0, profiles) for parent in known}
+        if facts != _NO_HOST:
+            objects[""] = host_objects(decode_facts(facts), 0)
+        index = index_of(objects)
+        self.profiles.update((digest, decode_profile(profiles.body(digest))) for digest in index.profiles)
+        return index
+
+    def _rebuild(self, edit: Edit) -> None:
+        """Rules that tell places apart changed: every host is looked at again. Others change nothing here."""
+        rules = tuple(self._believing.knowledge.rules.values())
+        if self._builder.knows_places_of(rules):
+            return
+        self._builder = Builder(rules, self.profiles)
+        for entry in list(edit.entries()):
+            edit.put(entry, self._builder.again(entry))
+
+    def _viewed(self, edit: Edit, now_us: int, *, believed: bool) -> FleetView:
+        table = self.view.table
+        if believed or not table.from_us <= now_us < table.until_us:
+            table = RulingTable(self._believing.knowledge, _EPOCH + timedelta(microseconds=now_us))
+        return edit.done(table, max(self._position, self._believing.position), self._soundness)
