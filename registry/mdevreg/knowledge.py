@@ -14,7 +14,8 @@ from msgspec import Meta
 
 from mdevreg.catalog import Catalog, Entry
 from mdevreg.errors import DecodeError
-from mdevreg.profiles import Profile
+from mdevreg.profiles import Profile, profile_of_device, profile_of_type
+from mdevreg.records import Parent
 from mdevreg.rules import Rule
 from mdevreg.shapes import Line, Name, Strict, Time
 from mdevreg.support import Support, support_of
@@ -83,6 +84,17 @@ class Knowledge:
 
 
 NOTHING = Knowledge()
+
+
+def supports_of(parents: Iterable[Parent], knowledge: Knowledge) -> dict[str, Support]:
+    """What is concluded of all that a host has, by PARENT/TYPE and PARENT/DEVICE."""
+    found: dict[str, Support] = {}
+    for parent in parents:
+        profiles = {kind.id: profile_of_type(parent, kind) for kind in parent.types}
+        profiles |= {device.name: profile_of_device(parent, device) for device in parent.devices}
+        found |= {f"{parent.name}/{name}": support_of(profile, knowledge.catalog) for name, profile in profiles.items()}
+    return found
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Amendment)

@@ -17,19 +17,31 @@ FLEET_STREAM = "MDEVREG_FLEET"
 RECORDS_SUBJECTS = f"{ROOT}.record.*"
 FLEET = f"{ROOT}.fleet"
 FLEET_SUBJECTS = f"{FLEET}.>"
+FLEET_HOSTS = f"{FLEET}.host.*"
+FLEET_DIGESTS = f"{FLEET}.digest.*"
 BEATS = f"{ROOT}.beat.*"
 QUERIES = f"{ROOT}.q"
 #: What changes what the registry believes: apart from questions, so that permissions can tell them apart.
 DECISIONS = f"{ROOT}.decide"
+#: Where one registry of several that share a fleet tells the others whose states are to be published again.
+REPUBLISH = f"{ROOT}.care.republish"
 SERVICE = "mdevreg"
 #: The registry's durable pull consumer of MDEVREG_RECORDS.
 DURABLE = "mdevreg-registry"
+#: Into how many slots the broker deals the hosts' records, where several registries share them. Never to be changed:
+#: a stored record keeps its slot.
+SLOTS = 64
+_SLOT = f"{ROOT}.slot"
+#: The subject under which the broker then stores a record (its subject transform): slot, host.
+DEALT = f"{_SLOT}.{{{{partition({SLOTS},1)}}}}.{{{{wildcard(1)}}}}"
 
 #: Headers of a fleet message: an agent reads its receipt without decoding the state.
 EPOCH_HEADER = "Mdevreg-Epoch"
 SEQ_HEADER = "Mdevreg-Seq"
 DIGEST_HEADER = "Mdevreg-Digest"
 POSITION_HEADER = "Mdevreg-Position"
+#: Header of a reply that is an error: its stable code.
+CODE_HEADER = "Mdevreg-Code"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -67,6 +79,24 @@ def fleet_presence(bucket: int) -> str:
 def fleet_digest(partition: int) -> str:
     """Where the registry publishes what it has published so far."""
     return f"{FLEET}.digest.{partition}"
+
+
+def slot(number: int) -> str:
+    """The subjects of a slot's stored records."""
+    return f"{_SLOT}.{number}.*"
+
+
+def slot_of(host: str) -> int:
+    """The slot into which nats-server's ``partition(64,…)`` deals a host: FNV-1a, 32 bits, modulo."""
+    value = 0x811C9DC5
+    for byte in host.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value % SLOTS
+
+
+def as_published(subject: str) -> str:
+    """The subject on which a stored record was published: the broker may have dealt it into a slot."""
+    return f"{ROOT}.record.{host_of(subject)}" if subject.startswith(f"{_SLOT}.") else subject
 
 
 def query(endpoint: str) -> str:

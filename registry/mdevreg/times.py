@@ -10,6 +10,8 @@ from mdevreg.errors import UsageError
 #: ``date-time`` of RFC 3339; the date and the time may be separated by a space (its section 5.6, NOTE).
 _ABSOLUTE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 _RELATIVE = re.compile(r"-(?:(\d{1,9})w)?(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?\Z", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 _EXPECTED = "expected RFC 3339 with a zone (2026-11-24T10:00:00Z) or a time ago (-7d, -2h30m)"
 
@@ -51,3 +53,13 @@ def _absolute(text: str) -> datetime | None:
     date, time, fraction, zone = found.groups()
     micros = (fraction or "0")[:6].ljust(6, "0")
     return datetime.fromisoformat(f"{date}T{time}.{micros}{zone.upper()}").astimezone(UTC)
+
+
+def micros(time: datetime) -> int:
+    """µs since 1970-01-01 UTC. Requires an aware time."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def moment_of(us: int) -> datetime:
+    """The aware time of µs since 1970-01-01 UTC."""
+    return _EPOCH + timedelta(microseconds=us)

@@ -16,6 +16,7 @@ from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisi
 from mdevreg.facts import NOW
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
+from mdevreg_server.http.config import HttpConfig
 from support.databases import EmptyDatabases, sqlite_url
 from support.door_fleet import fill, memory_door
 from support.nats_server import brokers
@@ -56,7 +57,27 @@ def _nats(_: pytest.FixtureRequest, folder: Path) -> Iterator[OpenDoor]:
             yield partial(query.open, broker.url)
 
 
-DOORS = {"memory": _memory, "sqlite": _sqlite, "postgresql": _postgresql, "nats": _nats}
+@contextmanager
+def _http(_: pytest.FixtureRequest, folder: Path) -> Iterator[OpenDoor]:
+    url = sqlite_url(folder)
+    with migrated(url) as engine:
+        fill(engine)
+    with brokers(folder) as start, serving(url, start().url, http=HttpConfig("127.0.0.1:0")) as registry:
+        yield partial(query.open, registry.http_url)
+
+
+@contextmanager
+def _replica(_: pytest.FixtureRequest, folder: Path) -> Iterator[OpenDoor]:
+    url = sqlite_url(folder)
+    with migrated(url) as engine:
+        fill(engine)
+    with brokers(folder) as start:
+        broker = start()
+        with serving(url, broker.url):
+            yield partial(query.open, f"replica+{broker.url}")
+
+
+DOORS = {"memory": _memory, "sqlite": _sqlite, "postgresql": _postgresql, "nats": _nats, "replica": _replica, "http": _http}
 
 
 @pytest.fixture(scope="module", params=DOORS)

@@ -31,6 +31,7 @@ class Mdevreg(Questions):
         "rule": f"{_COMMANDS}.rule",
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",
+        "schema": f"{_COMMANDS}.schema",
     }
 
 

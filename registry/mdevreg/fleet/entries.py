@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -45,7 +45,7 @@ class ParentLayout(msgspec.Struct, frozen=True):
 class Layout:
     """The parents of a host without capacities and devices. A *slot* is one type of one parent, counted through.
 
-    ``by_type``: type → its kinds, each with the slots that are of it, by parent.
+    ``by_type``: type → its kinds, each with the slots that are of it, by the parent's name.
     """
 
     __slots__ = ("_members", "by_type", "parents", "slots")
@@ -57,6 +57,8 @@ class Layout:
         for slot, (parent, kind) in enumerate(self.slots):
             name = parent.types[slot - parent.first][0]
             grouped.setdefault(name, {}).setdefault(kind, []).append(slot)
+        for slots in (slots for kinds in grouped.values() for slots in kinds.values()):
+            slots.sort(key=lambda slot: self.slots[slot][0].name)
         self.by_type = {
             name: tuple((kind, tuple(slots)) for kind, slots in sorted(kinds.items(), key=lambda item: item[0].order))
             for name, kinds in grouped.items()
@@ -131,6 +133,6 @@ class HostEntry(msgspec.Struct, frozen=True, gc=False):
         return self.pulse != UNHEARD
 
 
-def most_free(free: tuple[int | None, ...], slots: Iterable[int]) -> int | None:
-    """The most free instances of any of the slots; not known where none is."""
-    return max((count for slot in slots if (count := free[slot]) is not None), default=None)
+def most_free(free: tuple[int | None, ...], slots: Sequence[int]) -> int | None:
+    """The free instances of the slot that has most; of several the first, which is that of the first parent by name."""
+    return free[max(slots, key=lambda slot: free[slot] or 0)]

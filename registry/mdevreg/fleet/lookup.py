@@ -40,6 +40,11 @@ class Directory:
             raise UsageError(text, code="AMBIGUOUS")
         raise NotFoundError("host", name, nearest(name, (entry.hostname for entry in self.entries())))
 
+    def id_of(self, name: str) -> str:
+        """The id of a host of that id or hostname; the name itself where none is known, or several are."""
+        found = self.names.get(name)
+        return found.host if isinstance(found, HostEntry) else name
+
     def named(self, name: str) -> HostEntry:
         """The host of an answer's name. Requires that it is known."""
         found = self.names.get(name)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from mdevreg.facts import Evidence, Side
 from mdevreg.fleet.entries import DeviceRef, HostEntry
 from mdevreg.fleet.heard import Heard
 from mdevreg.fleet.kinds import Kind
 from mdevreg.knowledge import Knowledge
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from mdevreg.times import moment_of
 
 
 class Sides:
@@ -59,7 +57,7 @@ class Sides:
             hostname=entry.hostname,
             site=entry.site,
             changed_at=entry.changed_at,
-            last_seen=None if seen is None else _EPOCH + timedelta(microseconds=seen),
+            last_seen=None if seen is None else moment_of(seen),
             leaving=heard.leaving(entry.host),
             in_sync=entry.in_sync,
             missing=entry.missing,

@@ -15,6 +15,7 @@ from mdevreg.fleet.kinds import Kind
 from mdevreg.knowledge import Knowledge
 from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Ruling, ruling_of
+from mdevreg.times import micros
 from mdevreg.verdict import on_its_merits
 
 #: What may be doubtful of a host's facts, as bits.
@@ -82,13 +83,9 @@ class RulingTable:
 def _standing(rules: tuple[Rule, ...], now: datetime) -> tuple[int, int]:
     """Between which times the same rules are in force as now, µs UTC."""
     turns = [time for rule in rules for time in (rule.valid_from, rule.valid_until) if time is not None]
-    us = sorted(_micros(time) for time in turns)
-    at = _micros(now)
+    us = sorted(micros(time) for time in turns)
+    at = micros(now)
     return (
         max((turn for turn in us if turn <= at), default=-(2**63)),
         min((turn for turn in us if turn > at), default=2**63),
     )
-
-
-def _micros(time: datetime) -> int:
-    return int(time.timestamp()) * 1_000_000 + time.microsecond

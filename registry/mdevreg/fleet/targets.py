@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mdevreg.errors import UsageError
-from mdevreg.fleet.entries import HostEntry, most_free
+from mdevreg.fleet.entries import HostEntry
 from mdevreg.fleet.groups import Group, GroupKey, TypeGroups
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.namelist import NameList
@@ -40,10 +40,12 @@ class Question(NamedTuple):
 
 
 class Target(NamedTuple):
-    """One host: its name in answers, and the short answer about it."""
+    """One host: its name in answers, the short answer about it, and which of its offers answers."""
 
     name: str
     brief: Brief
+    parent: str
+    type: str
 
 
 class TargetList:
@@ -77,7 +79,7 @@ class TargetList:
 
     def __iter__(self) -> Iterator[Target]:
         for name in self._ordered():
-            yield Target(name, self._brief(name))
+            yield self.target(name)
 
     @property
     def count(self) -> int:
@@ -98,7 +100,23 @@ class TargetList:
         """``limit`` of them from the place ``offset`` on. Raises ``UsageError``."""
         if offset < 0 or limit < 1:
             raise UsageError(f"offset is {offset} and limit is {limit}; at least 0 and 1 were expected")
-        return [Target(name, self._brief(name)) for name in islice(self._ordered(), offset, offset + limit)]
+        return [self.target(name) for name in islice(self._ordered(), offset, offset + limit)]
+
+    def target(self, name: str) -> Target:
+        """The answer about one of them."""
+        asked = self._asked
+        entry = asked.view.directory.named(name)
+        free, slot = self._best(entry)
+        parent, kind = entry.layout.slots[slot]
+        ruling = self._ruling(entry, kind)
+        brief = asked.view.brief(ruling, (asked.own, entry), free, now_us=asked.now_us, age_us=asked.age_us)
+        return Target(name, brief, parent.name, asked.kind.type)
+
+    def with_capacity(self) -> Iterator[tuple[HostEntry, int | None]]:
+        """All of them with the free instances of the offer that answers."""
+        for name in self._joined():
+            entry = self._asked.view.directory.named(name)
+            yield entry, self._best(entry)[0]
 
     def _joined(self) -> list[str]:
         found: list[str] = []
@@ -134,7 +152,7 @@ class TargetList:
                 return (name for names in self._lists() for name in names if name != own)
             case "name":
                 return sorted(self._joined())
-        return (name for _, name in sorted((-(self._free(name) or 0), name) for name in self._joined()))
+        return (name for _, name in sorted((-(free or 0), entry.name) for entry, free in self.with_capacity()))
 
     def _lists(self) -> Iterator[NameList]:
         for key in self._keys:
@@ -147,29 +165,25 @@ class TargetList:
             return None
         return self._groups.groups[asked.own_group].sites[asked.own.site or ""]
 
-    def _free(self, name: str) -> int | None:
-        entry = self._asked.view.directory.named(name)
-        return most_free(entry.free, (slot for _, slots in self._best(entry) for slot in slots))
-
-    def _best(self, entry: HostEntry) -> list[tuple[Kind, tuple[int, ...]]]:
-        """The kinds of a host that answer for it: those of the best outcome."""
+    def _best(self, entry: HostEntry) -> tuple[int | None, int]:
+        """The offer that answers for a host: the best outcome, then most free instances, then the parent's name."""
         kinds = entry.layout.by_type[self._asked.kind.type]
-        ranks = [RANK[self._ruling(entry, kind).outcome] for kind, _ in kinds] if len(kinds) > 1 else [0]
-        return [each for each, rank in zip(kinds, ranks, strict=True) if rank == min(ranks)]
+        if len(kinds) == 1 and len(kinds[0][1]) == 1:
+            slot = kinds[0][1][0]
+            return entry.free[slot], slot
+        ranked = (
+            (rank, -(entry.free[slot] or 0), entry.layout.slots[slot][0].name, slot)
+            for kind, slots in kinds
+            for rank in [RANK[self._ruling(entry, kind).outcome]]
+            for slot in slots
+        )
+        slot = min(ranked)[3]
+        return entry.free[slot], slot
 
     def _ruling(self, entry: HostEntry, kind: Kind) -> Ruling:
         asked = self._asked
         doubts = asked.view.doubts(entry, asked.now_us - asked.age_us)
         return asked.table.ruling(asked.kind, kind, asked.doubts, doubts)
-
-    def _brief(self, name: str) -> Brief:
-        asked = self._asked
-        entry = asked.view.directory.named(name)
-        best = [(most_free(entry.free, slots), kind) for kind, slots in self._best(entry)]
-        free, kind = max(best, key=lambda each: each[0] or 0)
-        return asked.view.brief(
-            self._ruling(entry, kind), (asked.own, entry), free, now_us=asked.now_us, age_us=asked.age_us
-        )
 
 
 def _of_site(group: Group, site: str | None) -> Iterable[NameList]:

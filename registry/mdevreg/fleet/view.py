@@ -8,7 +8,6 @@ judged as by every other door.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
@@ -20,17 +19,17 @@ from mdevreg.fleet.groups import NO_GROUPS, GroupKey, Moves, TypeGroups
 from mdevreg.fleet.heard import Heard, dictionaries
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.lookup import Directory, Source
-from mdevreg.fleet.plans import plan_of
+from mdevreg.fleet.matrix import Accepted, Matrix, accepted_by, matrix_of
+from mdevreg.fleet.plans import RANK, plan_of
 from mdevreg.fleet.shards import MASK
 from mdevreg.fleet.sides import Sides
 from mdevreg.fleet.table import OUT_OF_SYNC, RulingTable
 from mdevreg.fleet.targets import Order, Question, TargetList
-from mdevreg.rules import Rule
+from mdevreg.rules import FLEET, Rule, Scope
 from mdevreg.rulings import Brief, Ruling
 from mdevreg.support import StreamSupport
+from mdevreg.times import moment_of
 from mdevreg.verdict import Outcome
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FleetView:
@@ -134,6 +133,28 @@ class FleetView:
         )
         return TargetList(asked, groups, plan_of(table, kind, doubts, groups.keys), Outcome.COMPATIBLE)
 
+    def accepting(self, host: str, *, now_us: int) -> tuple[Accepted, ...]:
+        """What would become of each kind of the fleet at a host that offers its type. Raises ``NotFoundError``."""
+        return tuple(accepted_by(self, self.directory.host(host), now_us=now_us))
+
+    def matrix(self, sources: Scope = FLEET, targets: Scope = FLEET, *, now_us: int) -> Matrix:
+        """Every kind that some hosts offer against every kind of its type that others do.
+
+        A scope's ``device`` selects nothing here: offers are no devices.
+        """
+        return matrix_of(self, sources, targets, now_us=now_us)
+
+    def best_at(self, entry: HostEntry, source: Kind, table: RulingTable, doubts: int) -> tuple[Ruling, int | None]:
+        """What becomes of a kind of sources, on a host with good facts, at the best offer of a host, and its capacity.
+
+        ``doubts``: about the target's facts. Requires that the host offers its type.
+        """
+        ruled = [
+            (table.ruling(source, kind, 0, doubts), most_free(entry.free, slots))
+            for kind, slots in entry.layout.by_type[source.type]
+        ]
+        return min(ruled, key=lambda each: (RANK[each[0].outcome], -(each[1] or 0)))
+
     def pair(self, device: str, host: str) -> Pair:
         """A source, and all that one target host offers: what every door hands out."""
         sides = self.sides()
@@ -141,6 +162,21 @@ class FleetView:
         target = self.directory.host(host)
         offers = tuple(sides.offers(target))
         return Pair(self.position, source, sides.evidence(target), offers, self.rules)
+
+    def source_side(self, device: str) -> Side:
+        """A source as a fact."""
+        return self._side(self.directory.source(device), self.sides())
+
+    def home_of(self, device: str) -> tuple[str, str]:
+        """The id of the host where a source is, and its type. Raises ``NotFoundError``, ``UsageError``."""
+        kind, own = self._kind_and_host(self.directory.source(device))
+        return own.host, kind.type
+
+    def offering(self, kind: str, site: str | None = None) -> Iterator[str]:
+        """The ids of the hosts that offer a type; ``site``: only of that one."""
+        for entry in self._offering(self.types.get(kind, NO_GROUPS)):
+            if site in (None, entry.site):
+                yield entry.host
 
     def candidates(self, device: str) -> Candidates:
         """A source, and every offer of its type, by hostname, host, parent."""
@@ -176,7 +212,7 @@ class FleetView:
         """The rulings under the rules that are in force at a time."""
         if self.table.from_us <= now_us < self.table.until_us:
             return self.table
-        return RulingTable(self.knowledge, _EPOCH + timedelta(microseconds=now_us))
+        return RulingTable(self.knowledge, moment_of(now_us))
 
     def doubts(self, entry: HostEntry, since_us: int) -> int:
         """The doubts about a host that had to be heard since then, as bits."""
@@ -226,7 +262,7 @@ class FleetView:
         """Facts first, then ``judge``: for names that take more than one look."""
         host, _, rest = to.partition("/")
         age_us = self.stale_after_us if max_age_us is None else max_age_us
-        now = _EPOCH + timedelta(microseconds=now_us)
+        now = moment_of(now_us)
         rules = Rules(stale_after_s=age_us / 1e6)
         return brief_of(answer_of(self.pair(device, host), rest, now=now, rules=rules))
 

@@ -11,7 +11,6 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -41,9 +40,9 @@ from mdevreg.published import (
     index_of,
 )
 from mdevreg.subjects import FLEET
+from mdevreg.times import moment_of
 from mdevreg.wire import decode_facts, decode_parent
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_HOST = b"null"
 
 
@@ -83,7 +82,7 @@ class Fleet:
             Directory(Shards(), Shards()),
             types={},
             heard=self._heard,
-            table=RulingTable(self._believing.knowledge, _EPOCH),
+            table=RulingTable(self._believing.knowledge, moment_of(0)),
             position=0,
             stale_after_us=self._soundness.stale_after_us,
             sound_until_us=2**63,
@@ -167,5 +166,5 @@ class Fleet:
     def _viewed(self, edit: Edit, now_us: int, *, believed: bool) -> FleetView:
         table = self.view.table
         if believed or not table.from_us <= now_us < table.until_us:
-            table = RulingTable(self._believing.knowledge, _EPOCH + timedelta(microseconds=now_us))
+            table = RulingTable(self._believing.knowledge, moment_of(now_us))
         return edit.done(table, max(self._position, self._believing.position), self._soundness)

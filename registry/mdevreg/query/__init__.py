@@ -19,16 +19,19 @@ __all__ = ["Answer", "Door", "Targets", "can_migrate", "open", "targets", "targe
 #: scheme → (module, factory, extra that brings what it needs)
 _DOORS = {
     "nats": ("mdevreg.query.nats_door", "open_nats", "nats"),
+    "http": ("mdevreg.query.http_door", "open_http", "http"),
+    "https": ("mdevreg.query.http_door", "open_http", "http"),
+    "replica+nats": ("mdevreg.query.replica_door", "open_replica", "nats"),
     "sqlite": ("mdevreg_server.sql_door", "open_sql", "sql"),
     "postgresql+psycopg": ("mdevreg_server.sql_door", "open_sql", "postgresql"),
 }
 
 
 def open(url: str, *, timeout_s: float = 5.0, creds: str | None = None) -> Door:  # noqa: A001  (query.open(url) is the name people expect)
-    """Open a registry: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``nats://HOST:PORT``.
+    """Open a registry: ``sqlite:///FILE``, ``postgresql+psycopg://…``, ``nats://HOST:PORT`` or ``http(s)://HOST:PORT``.
 
-    ``timeout_s`` bounds each question; ``creds`` is a NATS credentials file. Close the door, or use it in ``with``.
-    Raises ``UsageError`` (unknown scheme), ``MissingExtraError``, ``UnreachableError``, ``AuthError``,
+    ``timeout_s`` bounds each question; ``creds`` is a NATS credentials file, or one with a bearer token. Close the
+    door, or use it in ``with``. Raises ``UsageError`` (unknown scheme), ``MissingExtraError``, ``UnreachableError``, ``AuthError``,
     ``WrongRevisionError``.
     """
     scheme = urlsplit(url).scheme

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,19 +20,15 @@ from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect
 from mdevreg.query.names import possible
+from mdevreg.query.pages import PageAsked, TargetPage
+from mdevreg.query.parts import in_parts
+from mdevreg.query.requests import ErrorBody
 from mdevreg.rules import Rule
 
 T = TypeVar("T")
-
-
-class _Error(msgspec.Struct):
-    code: str
-    message: str
-    nearest: tuple[str, ...] = ()
-    kind: str = ""
-    name: str = ""
 
 
 def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
@@ -90,6 +86,31 @@ class NatsDoor:
         """Every offer in the fleet whose driver build is known to load streams of a format."""
         return self._ask("loading", Offers, moment, format=form)
 
+    def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
+        """The answers to many pairs, asked in as many requests as the broker's largest message makes necessary.
+
+        They tell the registry's time, not ``now``, and the newest position of them all.
+        """
+
+        def ask(part: Sequence[Asked]) -> BriefAnswers:
+            return self._ask("can-migrate-batch", BriefAnswers, moment, pairs=part, stale_after_s=stale_after_s)
+
+        return in_parts(pairs, self._client.max_payload, ask, now=now)
+
+    def targets_page(self, asked: PageAsked, *, now: datetime) -> TargetPage:  # noqa: ARG002  (the registry has a clock)
+        """One page of the hosts that could take a device; it tells the registry's time."""
+        return self._ask(
+            "targets-page",
+            TargetPage,
+            asked.moment,
+            device=asked.device,
+            stale_after_s=asked.stale_after_s,
+            limit=asked.limit,
+            outcome=asked.outcome,
+            site=asked.site,
+            cursor=asked.cursor,
+        )
+
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
         return self._ask("rules", RuleList, moment)
@@ -122,9 +143,10 @@ class NatsDoor:
     ) -> None:
         self.close()
 
-    def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: str | int) -> T:
-        for name in fields.values():
-            possible(str(name))
+    def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: Any) -> T:
+        for value in fields.values():
+            if isinstance(value, str):
+                possible(value)
         request = msgspec.json.encode({**fields, "as_of": moment.as_of, "known_at": moment.known_at})
         return self._request(subjects.query(endpoint), request, kind)
 
@@ -146,12 +168,12 @@ class NatsDoor:
 def _error(headers: dict[str, str], body: bytes) -> Exception:
     """The registry's error as the one that the SQL door would raise."""
     try:
-        told = msgspec.json.decode(body, type=_Error)
+        told = msgspec.json.decode(body, type=ErrorBody)
     except msgspec.MsgspecError:
         return RemoteError(f"the registry failed: {headers.get('Nats-Service-Error')}")
     if told.code == NotFoundError.code:
         return NotFoundError(told.kind, told.name, told.nearest)
-    if headers["Nats-Service-Error-Code"] == "400":
+    if headers["Nats-Service-Error-Code"] in {"400", "413"}:
         return UsageError(told.message, code=told.code)
     return RemoteError(told.message, code=told.code)
 

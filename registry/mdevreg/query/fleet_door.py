@@ -1,0 +1,162 @@
+"""A door to a fleet index in this process: questions about now from memory, all others of the door behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from mdevreg.compatibility import Rules
+from mdevreg.errors import UsageError
+from mdevreg.facts import (
+    NOW,
+    Candidates,
+    Drivers,
+    DriverSpread,
+    History,
+    Hosts,
+    HostSummary,
+    HostView,
+    Moment,
+    Offers,
+    Pair,
+    RuleList,
+)
+from mdevreg.fleet import FleetView
+from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
+from mdevreg.query.door import Door
+from mdevreg.query.fleet_pages import page_of
+from mdevreg.query.names import possible
+from mdevreg.query.pages import PageAsked, TargetPage, targets_page
+from mdevreg.records import DriverBuild
+from mdevreg.rules import Rule
+from mdevreg.times import micros
+
+
+class FleetDoor:
+    """``mdevreg.query.door.Door`` over an index. ``view``: its newest snapshot; ``behind``: who knows the rest."""
+
+    def __init__(self, view: Callable[[], FleetView], behind: Callable[[], Door]) -> None:
+        self._view, self._behind = view, behind
+
+    def hosts(self, moment: Moment) -> Hosts:
+        """Every host, by hostname, then id."""
+        if moment != NOW:
+            return self._behind().hosts(moment)
+        view = self._view()
+        sides = view.sides()
+        entries = sorted(view.directory.entries(), key=lambda entry: (entry.hostname, entry.host))
+        summaries = (
+            HostSummary(
+                sides.evidence(entry),
+                entry.kernel_release,
+                parents=len(entry.layout.parents),
+                types=len(entry.layout.slots),
+                devices=len(entry.devices),
+            )
+            for entry in entries
+        )
+        return Hosts(view.position, tuple(summaries))
+
+    def host(self, name: str, moment: Moment) -> HostView:
+        """Everything known of one host: the index has no documents."""
+        return self._behind().host(name, moment)
+
+    def pair(self, device: str, host: str, moment: Moment) -> Pair:
+        """A source, and all that one target host offers."""
+        if moment != NOW:
+            return self._behind().pair(device, host, moment)
+        return self._view().pair(possible(device), possible(host))
+
+    def candidates(self, device: str, moment: Moment) -> Candidates:
+        """A source, and every offer of its type in the fleet."""
+        if moment != NOW:
+            return self._behind().candidates(device, moment)
+        return self._view().candidates(possible(device))
+
+    def history(self, name: str, moment: Moment, limit: int) -> History:
+        """The last ``limit`` changes of a host or device, oldest first."""
+        return self._behind().history(name, moment, limit)
+
+    def drivers(self, moment: Moment) -> Drivers:
+        """The driver builds of the fleet, by name, then most hosts first."""
+        if moment != NOW:
+            return self._behind().drivers(moment)
+        view = self._view()
+        hosts: Counter[DriverBuild] = Counter()
+        parents: Counter[DriverBuild] = Counter()
+        for layout, count in Counter(entry.layout for entry in view.directory.entries()).items():
+            builds = [build for parent in layout.parents for build in parent.builds]
+            for build, times in Counter(builds).items():
+                hosts[build] += count
+                parents[build] += count * times
+        spread = (DriverSpread(build, hosts[build], parents[build]) for build in hosts)
+        ordered = sorted(spread, key=lambda each: (each.build.name, -each.hosts, repr(each.build)))
+        return Drivers(view.position, tuple(ordered))
+
+    def loading(self, form: str, moment: Moment) -> Offers:
+        """Every offer in the fleet whose driver build is known to load streams of a format."""
+        if moment != NOW:
+            return self._behind().loading(form, moment)
+        return self._view().loading(possible(form))
+
+    def rules(self, moment: Moment) -> RuleList:
+        """Every operators' rule that was known, ended ones included, oldest first."""
+        if moment != NOW:
+            return self._behind().rules(moment)
+        return self._view().rule_list()
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule: a decision is the registry's."""
+        return self._behind().add_rule(draft)
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule: a decision is the registry's."""
+        return self._behind().end_rule(rule, at=at, author=author)
+
+    def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
+        """The answers to many pairs, all of one snapshot."""
+        if moment != NOW:
+            rules = Rules(stale_after_s=stale_after_s)
+            return one_by_one(self._behind(), pairs, now=now, moment=moment, rules=rules)
+        view, now_us, age_us = self._view(), micros(now), int(stale_after_s * 1e6)
+        answers = tuple([_brief(view, pair, now_us, age_us) for pair in pairs])
+        return BriefAnswers(answers, view.position, now)
+
+    def targets_page(self, asked: PageAsked, *, now: datetime) -> TargetPage:
+        """One page of the hosts that could take a device."""
+        if asked.moment == NOW:
+            return page_of(self._view(), asked, now=now)
+        return targets_page(
+            self._behind(),
+            asked.device,
+            now=now,
+            moment=asked.moment,
+            rules=Rules(stale_after_s=asked.stale_after_s),
+            limit=asked.limit,
+            outcome=asked.outcome,
+            site=asked.site,
+            cursor=asked.cursor,
+        )
+
+    def close(self) -> None:
+        """Close the door behind. Closing twice is allowed."""
+        self._behind().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _brief(view: FleetView, pair: Asked, now_us: int, age_us: int) -> BriefAnswer:
+    try:
+        answer = view.can_migrate(possible(pair.device), possible(pair.to), now_us=now_us, max_age_us=age_us)
+    except UsageError as error:
+        return BriefAnswer(pair.device, pair.to, problem=problem_of(error))
+    return BriefAnswer(pair.device, pair.to, answer=answer)

@@ -1,0 +1,63 @@
+"""Pages of targets from a fleet index: only the rows of the page are worked out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from mdevreg.fleet import FleetView, Target, TargetList
+from mdevreg.query.cursors import Key
+from mdevreg.query.names import possible
+from mdevreg.query.pages import PageAsked, TargetPage, TargetRow, slice_of, source_of
+from mdevreg.times import micros
+from mdevreg.verdict import Outcome
+
+#: In the order of ``questions.targets``.
+_RANKED = (Outcome.COMPATIBLE, Outcome.UNKNOWN, Outcome.INCOMPATIBLE)
+
+
+def page_of(view: FleetView, asked: PageAsked, *, now: datetime) -> TargetPage:
+    """The page, of one snapshot. Raises ``NotFoundError``, ``UsageError``."""
+    found = view.targets(
+        possible(asked.device),
+        now_us=micros(now),
+        site=asked.site,
+        available=False,
+        max_age_us=int(asked.stale_after_s * 1e6),
+    )
+    keyed = list(_keyed(found, asked.outcome))
+    chosen, following = slice_of(asked, [key for key, _, _ in keyed])
+    rows = (_row(view, targets.target(name)) for _, name, targets in keyed[chosen])
+    return TargetPage(
+        source=source_of(view.source_side(asked.device)),
+        rows=tuple(rows),
+        counts=found.counts(),
+        position=view.position,
+        answered_at=now,
+        next=following,
+    )
+
+
+def _keyed(found: TargetList, outcome: Outcome | None) -> Iterator[tuple[Key, str, TargetList]]:
+    """Where each host stands in the order of ``questions.targets``."""
+    for rank, each in enumerate(_RANKED):
+        if outcome in (None, each):
+            having = found.having(each)
+            yield from sorted(
+                ((rank, -(free or 0), entry.hostname, entry.host), entry.name, having)
+                for entry, free in having.with_capacity()
+            )
+
+
+def _row(view: FleetView, target: Target) -> TargetRow:
+    entry, brief = view.directory.named(target.name), target.brief
+    return TargetRow(
+        host=entry.host,
+        hostname=entry.hostname,
+        parent=target.parent,
+        type=target.type,
+        ruling=brief.ruling,
+        available_instances=brief.available_instances,
+        facts_age_s=brief.facts_age_s,
+        reliable_for_s=brief.reliable_for_s,
+    )

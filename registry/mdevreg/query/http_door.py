@@ -1,0 +1,192 @@
+"""The HTTP door: asks a registry's HTTP face (``docs/http.md``). Standard library only; usable from any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostSummary, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.query.batch import Asked, BriefAnswers
+from mdevreg.query.http_link import Link, Reply
+from mdevreg.query.names import possible
+from mdevreg.query.pages import PageAsked, TargetPage
+from mdevreg.query.parts import in_parts
+from mdevreg.rules import Rule
+
+T = TypeVar("T")
+
+#: Longest body that a registry reads.
+MAX_BODY_BYTES = 1024 * 1024
+#: Hosts of one page; few fleets need a second one.
+HOSTS_AT_ONCE = 100_000
+
+
+class _Hosts(Hosts, frozen=True):
+    next: str | None = None
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    """An RFC 9457 body, as far as a door looks at it."""
+
+    code: str
+    detail: str
+    nearest: tuple[str, ...] = ()
+    kind: str = ""
+    name: str = ""
+
+
+def open_http(url: str, *, timeout_s: float, creds: str | None) -> HttpDoor:
+    """Connect once. ``creds``: a file that holds a bearer token. Raises ``UnreachableError``, ``AuthError``."""
+    link = Link(url, timeout_s=timeout_s, creds=creds)
+    try:
+        link.connect()
+    except MdevregError:
+        link.close()
+        raise
+    return HttpDoor(link)
+
+
+class HttpDoor:
+    """``mdevreg.query.door.Door``, ``NearDoor`` and ``PagingDoor`` over HTTP."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def hosts(self, moment: Moment) -> Hosts:
+        """Every host, by hostname, then id."""
+        found: list[HostSummary] = []
+        page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE)
+        position = page.position
+        while page.next is not None:
+            found += page.hosts
+            page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE, cursor=page.next)
+        return Hosts(position, (*found, *page.hosts))
+
+    def host(self, name: str, moment: Moment) -> HostView:
+        """Everything known of one host."""
+        return self._ask(f"/v1/hosts/{_segment('host', name)}", HostView, moment)
+
+    def pair(self, device: str, host: str, moment: Moment) -> Pair:
+        """A source, and all that one target host offers."""
+        return self._ask("/v1/pair", Pair, moment, device=device, host=host)
+
+    def candidates(self, device: str, moment: Moment) -> Candidates:
+        """A source, and every offer of its type in the fleet."""
+        return self._ask("/v1/candidates", Candidates, moment, device=device)
+
+    def history(self, name: str, moment: Moment, limit: int) -> History:
+        """The last ``limit`` changes of a host or device, oldest first."""
+        return self._ask(f"/v1/history/{_segment('host or device', name)}", History, moment, limit=limit)
+
+    def drivers(self, moment: Moment) -> Drivers:
+        """The driver builds of the fleet."""
+        return self._ask("/v1/drivers", Drivers, moment)
+
+    def loading(self, form: str, moment: Moment) -> Offers:
+        """Every offer in the fleet whose driver build is known to load streams of a format."""
+        return self._ask("/v1/loading", Offers, moment, format=form)
+
+    def rules(self, moment: Moment) -> RuleList:
+        """Every operators' rule that was known, ended ones included, oldest first."""
+        return self._ask("/v1/rules", RuleList, moment)
+
+    def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
+        """The answers to many pairs, in as many requests as the longest body makes necessary.
+
+        They tell the registry's time, not ``now``, and the newest position of them all.
+        """
+        times = {"as_of": moment.as_of, "known_at": moment.known_at, "stale_after_s": stale_after_s}
+
+        def ask(part: Sequence[Asked]) -> BriefAnswers:
+            return self._post("/v1/can-migrate", {"pairs": part, **times}, BriefAnswers)
+
+        return in_parts(pairs, MAX_BODY_BYTES, ask, now=now)
+
+    def targets_page(self, asked: PageAsked, *, now: datetime) -> TargetPage:  # noqa: ARG002  (the registry has a clock)
+        """One page of the hosts that could take a device; it tells the registry's time."""
+        return self._ask(
+            "/v1/targets",
+            TargetPage,
+            asked.moment,
+            device=asked.device,
+            stale_after_s=asked.stale_after_s,
+            limit=asked.limit,
+            outcome=asked.outcome,
+            site=asked.site,
+            cursor=asked.cursor,
+        )
+
+    def add_rule(self, draft: Rule) -> Rule:
+        """Add a rule; the registry gives it its id."""
+        return self._post("/v1/rules", draft, Rule)
+
+    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
+        """End a rule at a time, ``None`` = now."""
+        body = {"author": possible(author), "at": at}
+        return self._post(f"/v1/rules/{_segment('rule', rule)}/end", body, Rule, again=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, path: str, kind: type[T], moment: Moment, **fields: str | float | None) -> T:
+        given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
+        query = {name: _text(value) for name, value in given.items() if value is not None}
+        return self._decoded(self._link.ask("GET", f"{path}?{urlencode(query)}" if query else path), kind)
+
+    def _post(self, path: str, body: Any, kind: type[T], *, again: bool = True) -> T:
+        """``again``: asking twice does no more than asking once."""
+        return self._decoded(self._link.ask("POST", path, msgspec.json.encode(body), again=again), kind)
+
+    def _decoded(self, reply: Reply, kind: type[T]) -> T:
+        if reply.status not in (200, 201):
+            raise _error(reply, self._link.shown)
+        try:
+            return msgspec.json.decode(reply.body, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RemoteError(f"{self._link.shown} gives no answer of a registry: {error}") from error
+
+
+def _segment(kind: str, name: str) -> str:
+    """A name as one part of a path."""
+    if not name:
+        raise NotFoundError(kind, name)
+    return quote(possible(name), safe="")
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else possible(str(value))
+
+
+def _error(reply: Reply, shown: str) -> MdevregError:
+    """The registry's problem as the error that the SQL door would raise."""
+    try:
+        told = msgspec.json.decode(reply.body, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return RemoteError(f"{shown} answers {reply.status} {reply.reason}, and not as a registry does")
+    if told.code == NotFoundError.code:
+        return NotFoundError(told.kind, told.name, told.nearest)
+    kinds: dict[int, type[MdevregError]] = {
+        400: UsageError,
+        401: AuthError,
+        403: AuthError,
+        413: UsageError,
+        429: UnreachableError,
+        503: UnreachableError,
+    }
+    kind = kinds.get(reply.status, RemoteError)
+    return kind(told.detail if kind is UsageError else f"{shown}: {told.detail}", code=told.code)

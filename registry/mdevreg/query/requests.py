@@ -1,0 +1,172 @@
+"""What may be asked of a registry over a network: one table for NATS, HTTP and the published schemas. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, structs
+
+from mdevreg.answering import Answer, Targets
+from mdevreg.catalog import Entry
+from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
+from mdevreg.errors import UsageError
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.knowledge import MAX_ENTRIES
+from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
+from mdevreg.query.cursors import MAX_CURSOR_CHARS
+from mdevreg.query.pages import TargetPage
+from mdevreg.rules import Rule
+from mdevreg.shapes import Count, Line, Name, Path, Strict, Time
+from mdevreg.verdict import Outcome
+
+#: The version of questions, decisions and their replies. 1.1: batches, pages, schemas; fields that an endpoint does
+#: not take are refused.
+PROTOCOL = "1.1"
+#: A longer request is refused. Brokers allow 1,048,576 bytes by default.
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+#: A century: no answer is relied on for longer.
+MAX_STALE_AFTER_S = 3_153_600_000
+#: Most changes in one ``history``, and most hosts in one ``targets``.
+MAX_ROWS = 1_000_000
+
+
+class PairAsked(Asked, frozen=True, forbid_unknown_fields=True):
+    """One pair of a batch: ``device`` and ``to`` (``HOST`` or ``HOST/PARENT[/TYPE]``)."""
+
+    device: Path
+    to: Path
+
+
+#: At most ``MAX_PAIRS``; more are told apart by a code of their own (``mdevreg.query.batch``).
+Pairs = Annotated[tuple[PairAsked, ...], Meta(extra_json_schema={"maxItems": MAX_PAIRS})]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question. Which fields an endpoint needs and takes: ``QUESTIONS``."""
+
+    format: Name | None = None
+    device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
+    host: Path | None = None
+    name: Path | None = None
+    pairs: Pairs | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] | None = None
+    outcome: Outcome | None = None
+    site: Line | None = None
+    cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
+    as_of: Time | None = None
+    known_at: Count | None = None
+    stale_after_s: Annotated[float, Meta(ge=0, le=MAX_STALE_AFTER_S)] = DEFAULT_STALE_AFTER_S
+
+    @property
+    def moment(self) -> Moment:
+        """The two times of the question."""
+        return Moment(self.as_of, self.known_at)
+
+    def need(self, field: str) -> str:
+        """A field that the endpoint can't do without. Raises ``UsageError``."""
+        value = getattr(self, field)
+        if value is None:
+            raise UsageError(f"the request has no {field!r}")
+        return str(value)
+
+
+class Decide(Strict, frozen=True):
+    """A decision. Which fields an endpoint needs and takes: ``DECISIONS``."""
+
+    rule: Rule | None = None
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=MAX_ENTRIES)] | None = None
+    names: Annotated[tuple[Name, ...], Meta(max_length=MAX_ENTRIES)] | None = None
+    name: Path | None = None
+    at: Time | None = None
+    author: Line | None = None
+
+
+class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of imported entries, by id. ``hidden``: the operators' folder has entries of these ids, which win."""
+
+    put: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The body of an error. ``kind`` and ``name``: what was not found, and how it was called."""
+
+    code: str
+    message: str
+    nearest: tuple[str, ...] = ()
+    kind: str = ""
+    name: str = ""
+
+
+class Schemas(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The names of all JSON Schemas, and the one that was asked for."""
+
+    protocol: str
+    names: tuple[str, ...]
+    schema: dict[str, Any] | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """What a request must have, what it may have besides, and the struct that answers it."""
+
+    reply: type[msgspec.Struct]
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    about: str = ""
+
+
+_TIMES = ("as_of", "known_at")
+_JUDGED = (*_TIMES, "stale_after_s")
+
+#: Endpoints below ``mdevreg.v1.q``.
+QUESTIONS: dict[str, Endpoint] = {
+    "hosts": Endpoint(Hosts, (), _TIMES, "Every host, by hostname, then id."),
+    "host": Endpoint(HostView, ("host",), _TIMES, "Everything known of one host."),
+    "pair": Endpoint(Pair, ("device", "host"), _TIMES, "The facts of one verdict."),
+    "candidates": Endpoint(Candidates, ("device",), _TIMES, "The facts of every verdict on a device."),
+    "history": Endpoint(History, ("name",), (*_TIMES, "limit"), "The last changes of a host or device, oldest first."),
+    "drivers": Endpoint(Drivers, (), _TIMES, "The driver builds of the fleet."),
+    "loading": Endpoint(Offers, ("format",), _TIMES, "Every offer whose driver build is known to load a format."),
+    "rules": Endpoint(RuleList, (), _TIMES, "Every operators' rule that was known, ended ones included."),
+    "can-migrate": Endpoint(Answer, ("device", "host"), _JUDGED, "One verdict, with all its reasons."),
+    "can-migrate-batch": Endpoint(BriefAnswers, ("pairs",), _JUDGED, "Many verdicts, briefly, in the order asked."),
+    "targets": Endpoint(Targets, ("device",), (*_JUDGED, "limit", "outcome"), "Hosts that offer its type, best first."),
+    "targets-page": Endpoint(
+        TargetPage, ("device",), (*_JUDGED, "limit", "outcome", "site", "cursor"), "The same briefly, page by page."
+    ),
+    "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
+}
+
+#: Endpoints below ``mdevreg.v1.decide``.
+DECISIONS: dict[str, Endpoint] = {
+    "add-rule": Endpoint(Rule, ("rule",), (), "Add a rule; its id is given."),
+    "end-rule": Endpoint(Rule, ("name", "author"), ("at",), "End a rule."),
+    "import-catalog": Endpoint(Changed, ("entries", "author"), (), "Add or replace catalog entries."),
+    "remove-catalog": Endpoint(Changed, ("names", "author"), (), "Take imported catalog entries back."),
+}
+
+
+def check(endpoint: str, request: Ask | Decide) -> None:
+    """Raises ``UsageError`` if the request lacks what the endpoint needs, or has what it would not look at."""
+    needs, refused = _CHECKS[endpoint]
+    for field in needs:
+        if getattr(request, field) is None:
+            raise UsageError(f"the request has no {field!r}; {endpoint} needs: {', '.join(needs)}")
+    for field, default in refused:
+        if getattr(request, field) != default:
+            raise UsageError(f"{endpoint} does not look at {field!r}; the request must not have it")
+
+
+def _refused(endpoint: Endpoint, kind: type[Ask | Decide]) -> tuple[tuple[str, Any], ...]:
+    """The fields that are another endpoint's, and how they look when they are not there."""
+    known = (*endpoint.needs, *endpoint.takes)
+    return tuple((field.name, field.default) for field in structs.fields(kind) if field.name not in known)
+
+
+_CHECKS = {
+    name: (endpoint.needs, _refused(endpoint, kind))
+    for table, kind in ((QUESTIONS, Ask), (DECISIONS, Decide))
+    for name, endpoint in table.items()
+}
