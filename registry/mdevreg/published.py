@@ -111,15 +111,12 @@ class FleetDigest(Strict, frozen=True):
     """What had been published when this was: by bucket, the sum of ``token_of`` its hosts, modulo 2^64, in hex.
 
     A bucket is to be compared by readers who know none of its hosts at a later position than ``position``.
-    Where several registries share the hosts, each tells of its own: those with ``slot_of(host) % partitions == partition``.
     """
 
     schema: Line
     position: Count
     hosts: Count
     buckets: dict[Bucket, BucketDigest] = {}
-    partition: Count = 0
-    partitions: Count = 1
 
 
 def bucket_of(host: str) -> int:

@@ -85,6 +85,10 @@ class MemoryDoor:
         """Believe these catalog entries too, from the next position on."""
         self._amend(CatalogChange(origin=origin, put=tuple(entries)), "tests")
 
+    def know(self, rule: Rule) -> None:
+        """Know a rule as it is, its id included."""
+        self._amend(RuleChange(rule=rule), rule.author)
+
     def hosts(self, moment: Moment) -> Hosts:
         self._ask()
         listed = [_summary(host, state, moment) for host, state in self._known(moment)]
@@ -221,7 +225,8 @@ class MemoryDoor:
 
     def _find(self, name: str, moment: Moment) -> tuple[MemoryHost, State]:
         known = self._known(moment)
-        found = [pair for pair in known if name in (pair[0].id, _hostname(*pair))]
+        named = [pair for pair in known if name in (pair[0].id, _hostname(*pair))]
+        found = [pair for pair in named if pair[0].id == name] or named
         if len(found) > 1:
             raise UsageError(f"{len(found)} hosts are named {name!r}; ask by id: {', '.join(h.id for h, _ in found)}")
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mdevreg.errors import DecodeError
 from mdevreg.knowledge import NOTHING, Amendment, Knowledge, decode_amendment
 
 
@@ -21,10 +22,9 @@ class Believing:
     def tell(self, token: str, data: bytes) -> bool:
         """Take in ``<position>[-<part>]``; empty ``data`` takes it back. Returns whether anything is believed anew.
 
-        Raises ``DecodeError``, ``ValueError`` for a token that is none.
+        Raises ``DecodeError``.
         """
-        position, _, part = token.partition("-")
-        place = (int(position), int(part or 0))
+        place = _place(token)
         if not data:
             return self._forgotten(place)
         amendment = decode_amendment(data)
@@ -48,3 +48,11 @@ class Believing:
         places = sorted(self._amendments)
         self._last = places[-1] if places else (0, 0)
         self.knowledge = NOTHING.amended(self._amendments[place] for place in places)
+
+
+def _place(token: str) -> tuple[int, int]:
+    """Position and part."""
+    position, _, part = token.partition("-")
+    if not position.isascii() or not position.isdecimal() or not (part or "0").isdecimal():
+        raise DecodeError(f"{token[:40]!r} is no log position")
+    return (int(position), int(part or "0"))

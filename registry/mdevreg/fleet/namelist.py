@@ -61,7 +61,7 @@ NO_NAMES = NameList([], [], 0)
 
 def _put(blocks: list[list[str]], firsts: list[str], name: str) -> int:
     at = max(0, bisect_right(firsts, name) - 1)
-    block = blocks[at]
+    block = blocks[at] if blocks else []
     where = bisect_left(block, name)
     if where < len(block) and block[where] == name:
         return 0

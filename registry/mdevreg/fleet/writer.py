@@ -125,7 +125,7 @@ class Fleet:
             case "profile" if data:
                 self.profiles[token] = decode_profile(data)
             case "presence" if data:
-                edit.heard(int(token, 16), Heard(decode_presence(data)))
+                edit.heard(_bucket(token), Heard(decode_presence(data)))
             case "digest" if data:
                 digests.append(decode_digest(data))
             case "amendment":
@@ -168,3 +168,9 @@ class Fleet:
         if believed or not table.from_us <= now_us < table.until_us:
             table = RulingTable(self._believing.knowledge, moment_of(now_us))
         return edit.done(table, max(self._position, self._believing.position), self._soundness)
+
+
+def _bucket(token: str) -> int:
+    if len(token) != len("ff") or not set(token) <= set("0123456789abcdef"):
+        raise DecodeError(f"{token[:40]!r} is no bucket: two hex digits were expected")
+    return int(token, 16)

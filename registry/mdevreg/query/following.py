@@ -188,7 +188,7 @@ class Following:
         self.applied += len(lot)
         if not last.pending:
             self._complete()
-        if loading is None:
+        if loading is None and (done.hosts or done.believed):
             self._changed(Changed(self.fleet.view, done.hosts, done.believed))
         if self._next is None:
             await self._compare(done)

@@ -1,0 +1,319 @@
+"""The fleet index says what every door says, however its messages came, and its snapshots never change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdevreg.answering import brief_of
+from mdevreg.errors import UsageError
+from mdevreg.facts import NOW as LATEST
+from mdevreg.fleet import Brief, Fleet, FleetView
+from mdevreg.query import questions
+from mdevreg.query.fleet_door import FleetDoor
+from mdevreg.query.pages import targets_page
+from mdevreg.records import Parent
+from mdevreg.rules import Effect, Rule, Scope
+from mdevreg.times import micros
+from mdevreg.verdict import Outcome
+from support.fleet_model import FleetModel, ModelHost, Sent
+from support.hosts import mtty, uuid_of
+from support.memory_door import MemoryDoor
+from support.strategies import NOW
+
+NOW_US = micros(NOW)
+IDS = ("host-a", "host-b", "host-c", "host-d")
+SITES = ("a", "b", None)
+
+_versions = st.sampled_from([("2", "1"), ("3", "2"), ("2", None), (None, None)])
+
+
+@st.composite
+def parents(draw: st.DrawFn) -> tuple[Parent, ...]:
+    """Up to three cards, of two types, some with mdevs that other hosts may have too."""
+    found: list[Parent] = []
+    numbers = iter(draw(st.permutations(range(4))))
+    for name in draw(st.sets(st.sampled_from(["mtty", "mtty2", "mtty3"]))):
+        version, minimum = draw(_versions)
+        devices = [next(numbers)] if draw(st.booleans()) else []
+        kind = draw(st.sampled_from(["mtty-1", "mtty-1", "mtty-2"]))
+        free = draw(st.sampled_from([0, 1, 3, None]))
+        found.append(mtty(name, version=version, minimum=minimum, free=free, devices=devices, kind=kind))
+    return tuple(sorted(found, key=lambda parent: parent.path))
+
+
+hosts = st.builds(
+    ModelHost,
+    id=st.sampled_from(IDS),
+    hostname=st.sampled_from(["alpha", "beta", "gamma", "host-a", "host-b"]),
+    site=st.sampled_from(SITES),
+    parents=parents(),
+    in_sync=st.sampled_from([True, True, True, False]),
+    silent_s=st.sampled_from([0.0, 1.0, 30.0, 59.9, 60.0, 60.1, 900.0, None]),
+    leaving=st.sampled_from([False, False, False, True]),
+    conflict=st.sampled_from([False, False, False, True]),
+)
+scopes = st.sampled_from(
+    [
+        Scope(),
+        Scope(host=("beta",)),
+        Scope(site=("b",)),
+        Scope(type=("mtty-2",)),
+        Scope(parent=("mtty2",)),
+        Scope(device=(uuid_of(1),)),
+    ]
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    """Rules about profiles and about places, in force or not."""
+    effect: Effect = draw(st.sampled_from(["deny", "allow", "pin"]))
+    begins = NOW + timedelta(seconds=draw(st.sampled_from([-100, -1, 0, 1])))
+    return Rule(
+        id=draw(st.sampled_from(["r1", "r2"])),
+        effect=effect,
+        author="tests",
+        message="because",
+        valid_from=begins,
+        valid_until=draw(st.sampled_from([None, begins + timedelta(seconds=1), begins + timedelta(days=1)])),
+        where=draw(scopes),
+        target=draw(scopes),
+        format="mtty" if effect == "pin" else None,
+        versions="2" if effect == "pin" else None,
+    )
+
+
+changes = st.lists(hosts | st.sampled_from(IDS) | rules(), max_size=12)
+
+
+def _told(model: FleetModel, change: ModelHost | str | Rule) -> list[Sent]:
+    match change:
+        case ModelHost():
+            return model.put(change)
+        case Rule():
+            return model.rule(change)
+    return model.remove(change)
+
+
+def _indexed(model: FleetModel, *lots: list[Sent]) -> Fleet:
+    fleet = Fleet()
+    for lot in (model.ship(), *lots):
+        assert fleet.apply(lot, now_us=NOW_US).refused == ()
+    return fleet
+
+
+def _sources(model: FleetModel) -> list[str]:
+    devices = {device.name for host in model.hosts.values() for parent in host.parents for device in parent.devices}
+    types = [
+        f"{host.id}/{parent.name}/{parent.types[0].id}" for host in model.hosts.values() for parent in host.parents
+    ]
+    own = [
+        f"{host.id}/{device.name}"
+        for host in model.hosts.values()
+        for parent in host.parents
+        for device in parent.devices
+    ]
+    return [*sorted(devices), *types, *own]
+
+
+def _asked(ask: Callable[..., Any], *what: Any, **options: Any) -> Any:
+    """The answer, or the code of the error."""
+    try:
+        return ask(*what, **options)
+    except UsageError as error:
+        return error.code
+
+
+def _brief(door: MemoryDoor, source: str, to: str) -> Brief:
+    return brief_of(questions.can_migrate(door, source, to, now=NOW))
+
+
+def _counts(view: FleetView, source: str, now_us: int) -> dict[str, int]:
+    return view.targets(source, now_us=now_us, available=False).counts()
+
+
+def _everything(view: FleetView, model: FleetModel) -> list[Any]:
+    """All that can be asked of a view, in an order that does not depend on how it came about."""
+    door = FleetDoor(lambda: view, MemoryDoor([]).__enter__)
+    told: list[Any] = [view.position, door.hosts(LATEST), door.drivers(LATEST), view.rules]
+    for source in _sources(model):
+        told += [_asked(view.can_migrate, source, to, now_us=NOW_US) for to in (*IDS, "alpha", "beta")]
+        for options in ({}, {"available": False}, {"site": "b"}, {"order": "free"}, {"order": "name"}):
+            told.append(_asked(_listed, view, source, **options))
+    return told
+
+
+def _listed(view: FleetView, source: str, **options: Any) -> list[Any]:
+    found = view.targets(source, now_us=NOW_US, **options)
+    return [(each.names(), len(each), list(each)) for each in map(found.having, Outcome)]
+
+
+@given(changes, st.lists(st.integers(1, 4)))
+def test_the_index_is_the_same_however_its_messages_came(told: list[Any], cuts: list[int]) -> None:
+    """LAW: message by message, in lots of any size, or read from the start: one fleet has one index."""
+    model = FleetModel()
+    fleet = _indexed(model)
+    sent = [message for change in told for message in _told(model, change)]
+    for cut in (*cuts, len(sent)):
+        lot, sent = sent[:cut], sent[cut:]
+        fleet.apply(lot, now_us=NOW_US)
+    fleet.apply(model.ship(), now_us=NOW_US)  # the newest position is that of both
+    fresh = Fleet()
+    fresh.apply(model.everything(), now_us=NOW_US)
+    assert _everything(fleet.view, model) == _everything(fresh.view, model)
+
+
+@given(changes)
+def test_every_short_answer_is_that_of_every_other_door(told: list[Any]) -> None:
+    """LAW: looked up or judged at length, a verdict is what ``judge`` says of the facts."""
+    model = FleetModel()
+    fleet = _indexed(model, *[_told(model, change) for change in told])
+    door = model.door()
+    for source in _sources(model):
+        for to in (*IDS, "alpha", "host-b/mtty", "nobody"):
+            found = _asked(fleet.view.can_migrate, source, to, now_us=NOW_US)
+            expected = _asked(_brief, door, source, to)
+            if isinstance(expected, str):
+                assert isinstance(found, str), (source, to, found)
+            else:
+                assert found == msgspec.structs.replace(expected, position=fleet.view.position), (source, to)
+
+
+@given(changes, st.sampled_from([None, "a", "b"]))
+def test_targets_are_those_of_every_other_door(told: list[Any], site: str | None) -> None:
+    """LAW: the hosts of each outcome, their counts and pages are those that ``questions.targets`` finds."""
+    model = FleetModel()
+    fleet = _indexed(model, *[_told(model, change) for change in told])
+    near, door = FleetDoor(lambda: fleet.view, MemoryDoor([]).__enter__), model.door()
+    for source in _sources(model):
+        expected = _asked(targets_page, door, source, now=NOW, site=site)
+        if isinstance(expected, str):
+            continue
+        found = targets_page(near, source, now=NOW, site=site)
+        assert found == msgspec.structs.replace(expected, position=fleet.view.position, answered_at=NOW)
+        listed = fleet.view.targets(source, now_us=NOW_US, site=site, available=False)
+        assert {outcome: len(listed.having(Outcome(outcome))) for outcome in found.counts} == found.counts
+
+
+@given(changes, st.integers(1, 3))
+def test_pages_and_limits_are_parts_of_the_whole(told: list[Any], size: int) -> None:
+    """LAW: any cut of a list is that cut of the full list, in every order; no order loses or doubles a host."""
+    model = FleetModel()
+    view = _indexed(model, *[_told(model, change) for change in told]).view
+    for source in _sources(model):
+        for order in ("group", "name", "free"):
+            found = _asked(view.targets, source, now_us=NOW_US, available=False, order=order)
+            if isinstance(found, str):
+                continue
+            for each in map(found.having, Outcome):
+                names = each.names()
+                assert len(names) == len(set(names)) == each.count
+                assert each.names(size) == names[:size]
+                assert [target.name for target in each.page(1, size)] == names[1 : 1 + size]
+
+
+@given(changes, changes)
+def test_a_snapshot_never_changes(before: list[Any], after: list[Any]) -> None:
+    """LAW: whoever holds a view sees one moment, whatever is applied meanwhile."""
+    model = FleetModel()
+    fleet = _indexed(model, *[_told(model, change) for change in before])
+    view, hosts = fleet.view, dict(model.hosts)
+    told = _everything(view, model)
+    for change in after:
+        fleet.apply(_told(model, change), now_us=NOW_US)
+        fleet.sweep(now_us=NOW_US + 30_000_000)
+    model.hosts = hosts
+    assert _everything(view, model) == told
+
+
+@given(changes, st.sampled_from([1, 29_000_000, 59_000_000, 100_000_000]))
+def test_time_passes_alike_whether_hosts_were_looked_at_again_or_not(told: list[Any], later: int) -> None:
+    """LAW: a sweep changes what a question costs, never its answer."""
+    model = FleetModel()
+    fleet = _indexed(model, *[_told(model, change) for change in told])
+    before = fleet.view
+    for _ in range(20):
+        fleet.sweep(now_us=NOW_US + later)
+    for source in _sources(model):
+        for to in IDS:
+            ask = [_asked(v.can_migrate, source, to, now_us=NOW_US + later) for v in (before, fleet.view)]
+            assert ask[0] == ask[1]
+        lists = [_asked(_counts, v, source, NOW_US + later) for v in (before, fleet.view)]
+        assert lists[0] == lists[1]
+
+
+@given(changes)
+def test_digests_of_the_same_fleet_never_differ_and_of_another_do(told: list[Any]) -> None:
+    """LAW: the registry's digest fits what was read; one host less, and its bucket is named."""
+    model = FleetModel()
+    fleet = _indexed(model, *[_told(model, change) for change in told])
+    assert fleet.apply([model.digest()], now_us=NOW_US).differing == ()
+    if model.hosts:
+        gone = min(model.hosts)
+        fleet.apply([(f"mdevreg.v1.fleet.host.{gone}", b"")], now_us=NOW_US)
+        assert len(fleet.apply([model.digest()], now_us=NOW_US).differing) == 1
+
+
+def test_max_age_turns_old_facts_into_unknown() -> None:
+    """A caller that relies on ten seconds gets unknown for what is older, and only that."""
+    model = FleetModel()
+    lots = [
+        model.put(ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),), silent_s=20)),
+        model.put(ModelHost("host-b", "beta", parents=(mtty(),))),
+    ]
+    view = _indexed(model, *lots).view
+    assert view.can_migrate(uuid_of(1), "beta", now_us=NOW_US).outcome == "compatible"
+    young = view.can_migrate(uuid_of(1), "beta", now_us=NOW_US, max_age_us=10_000_000)
+    assert (young.outcome, young.ruling.codes[-1]) == ("unknown", "HOST_STALE")
+    assert view.targets(uuid_of(1), now_us=NOW_US, max_age_us=10_000_000).counts()["unknown"] == 1
+
+
+def test_a_message_that_makes_no_sense_changes_nothing_and_is_told() -> None:
+    """Bad input is counted, named, and loses nothing of what was known."""
+    model = FleetModel()
+    fleet = _indexed(model, model.put(ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),))))
+    before = fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US)
+    bad = [
+        ("mdevreg.v1.fleet.host.host-a", b"{"),
+        ("mdevreg.v1.fleet.amendment.9", b"[]"),
+        ("mdevreg.v1.fleet.amendment.x", b"{}"),
+        ("mdevreg.v1.fleet.presence.zz", b"{}"),
+        ("mdevreg.v1.fleet.presence.00", b'{"schema":1}'),
+        ("mdevreg.v1.fleet.profile.00", b"\xff"),
+        ("mdevreg.v1.fleet.digest.0", b"null"),
+    ]
+    found = fleet.apply(bad, now_us=NOW_US)
+    assert [each.subject for each in found.refused] == [subject for subject, _ in bad]
+    assert fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US) == before
+
+
+def test_what_a_newer_registry_will_publish_is_passed_over() -> None:
+    """A kind of message that this program does not know is no fault."""
+    assert _indexed(FleetModel()).apply([("mdevreg.v1.fleet.weather.0", b"{}")], now_us=NOW_US).refused == ()
+
+
+@pytest.mark.parametrize("order", ["group", "name", "free"])
+def test_the_order_is_the_same_for_equal_facts(order: Any) -> None:
+    """Hosts that came in any order are listed alike; the one with most free instances first where that is asked for."""
+    hosts = [
+        ModelHost(f"h{n}", f"n{n}", parents=(mtty(free=n % 5, devices=[n] if n == 3 else []),)) for n in range(1, 30)
+    ]
+    models = FleetModel(), FleetModel()
+    forth = _indexed(models[0], *map(models[0].put, hosts))
+    back = _indexed(models[1], *map(models[1].put, reversed(hosts)))
+    listed = [fleet.view.targets(uuid_of(3), now_us=NOW_US, order=order) for fleet in (forth, back)]
+    assert listed[0].names() == listed[1].names()
+    assert listed[0].names() == [target.name for target in listed[0]]
+    if order == "free":
+        frees = [target.brief.available_instances or 0 for target in listed[0]]
+        assert all(first >= second for first, second in pairwise(frees))
+    if order == "name":
+        assert listed[0].names() == sorted(listed[0].names())
