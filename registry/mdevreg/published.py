@@ -93,6 +93,7 @@ class HostHead(msgspec.Struct, frozen=True):
     digest: Digest
     position: int
     observed_at: Time | None = None
+    received_at: Time | None = None
     in_sync: bool = True
     missing: int = 0
     index: HostIndex | None = None

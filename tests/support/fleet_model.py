@@ -132,7 +132,7 @@ class FleetModel:
             digest=_digest(host),
             position=self.positions[host.id],
             observed_at=NOW - timedelta(hours=1),
-            received_at=NOW - timedelta(hours=1),
+            received_at=None if host.silent_s is None else _seen(host),
             in_sync=host.in_sync,
             conflict=host.conflict,
             index=index,

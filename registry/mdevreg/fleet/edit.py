@@ -27,6 +27,7 @@ class Edit:
         self._devices = view.directory.devices.edited()
         self._moves = Moves()
         self.presence = view.heard
+        self._greeting: set[int] = set()  # buckets whose presence was made by this edit
         self.touched: set[str] = set()
 
     def entry(self, host: str) -> HostEntry | None:
@@ -38,9 +39,11 @@ class Edit:
         """Every host as edited so far."""
         yield from Directory(self._names.done(), self._devices.done()).entries()
 
-    def put(self, before: HostEntry | None, after: HostEntry | None) -> None:
-        """A host that was ``before`` is ``after`` now; ``None``: not known."""
+    def put(self, before: HostEntry | None, after: HostEntry | None, received_us: int | None = None) -> None:
+        """A host that was ``before`` is ``after`` now; ``None``: not known. ``received_us``: when it was last told."""
         if after is not None:
+            if received_us is not None and after.host not in self.presence[after.bucket].seen_us:
+                self._greet(after, received_us)
             after = self._finished(before, after)
         renamed = self._naming.put(self._names, before, after)
         self._tally.put(before, after)
@@ -52,9 +55,9 @@ class Edit:
 
     def heard(self, bucket: int, heard: Heard) -> None:
         """Somebody of a bucket was heard, or time passed."""
-        if self.presence is self._view.heard:
-            self.presence = self.presence.copy()
+        self._own_presence()
         before, self.presence[bucket] = self.presence[bucket], heard
+        self._greeting.discard(bucket)
         for host in self._soundness.turned(bucket, before, heard, self._since_us):
             entry = self.entry(host)
             if entry is None:
@@ -74,6 +77,19 @@ class Edit:
             stale_after_us=soundness.stale_after_us,
             sound_until_us=soundness.until_us(),
         )
+
+    def _greet(self, entry: HostEntry, seen_us: int) -> None:
+        """Until presence is published, a new host was heard when its record was received."""
+        self._own_presence()
+        if entry.bucket in self._greeting:
+            self.presence[entry.bucket].seen_us[entry.host] = seen_us
+            return
+        self._greeting.add(entry.bucket)
+        self.presence[entry.bucket] = self.presence[entry.bucket].greeted(entry.host, seen_us)
+
+    def _own_presence(self) -> None:
+        if self.presence is self._view.heard:
+            self.presence = self.presence.copy()
 
     def _finished(self, before: HostEntry | None, after: HostEntry) -> HostEntry:
         """With what an entry can't tell by itself: how it is called, and whether its facts are good."""

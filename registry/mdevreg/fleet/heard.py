@@ -22,6 +22,13 @@ class Heard:
         for host in self._leaving | self._conflicts:
             self.seen_us[host] = -self.seen_us.get(host, 0)
 
+    def greeted(self, host: str, seen_us: int) -> Heard:
+        """With a host that was not heard before: its first record is a sign of life."""
+        found = Heard(Presence(schema=""))
+        found.seen_us = {**self.seen_us, host: seen_us}
+        found._leaving, found._conflicts = self._leaving, self._conflicts
+        return found
+
     def last_seen_us(self, host: str) -> int | None:
         """When a host was last heard; ``None``: never."""
         seen = self.seen_us.get(host)

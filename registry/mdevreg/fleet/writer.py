@@ -40,7 +40,7 @@ from mdevreg.published import (
     index_of,
 )
 from mdevreg.subjects import FLEET
-from mdevreg.times import moment_of
+from mdevreg.times import micros, moment_of
 from mdevreg.wire import decode_facts, decode_parent
 
 _NO_HOST = b"null"
@@ -141,7 +141,8 @@ class Fleet:
             return
         index = head.index if head.index is not None else self._index(data)
         self._position = max(self._position, head.position)
-        edit.put(before, self._builder.entry(head, index, before))
+        received_us = None if head.received_at is None else micros(head.received_at)
+        edit.put(before, self._builder.entry(head, index, before), received_us)
 
     def _index(self, data: bytes) -> HostIndex:
         """The index of a host that an older registry published: made of its documents, as a newer one does."""

@@ -1,0 +1,48 @@
+"""The registry's own replica: questions about now are answered from memory, in the event loop, without the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nats.aio.client import Client
+
+from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
+from mdevreg.query.door import Door
+from mdevreg.query.fleet_door import FleetDoor
+from mdevreg.query.following import Following
+
+#: An index that was not known to be complete for so long is not asked: the database answers.
+BEHIND_S = 10.0
+
+
+class Nearby(FleetDoor):
+    """A ``FleetDoor`` that follows the stream over the registry's own connection; ``door`` answers the rest."""
+
+    def __init__(self, door: Door, now_us: Callable[[], int]) -> None:
+        self._following = Following(stale_after_s=DEFAULT_STALE_AFTER_S, now_us=now_us)
+        self._now_us, self._least = now_us, 0
+        super().__init__(lambda: self._following.fleet.view, lambda: door)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it holds the whole fleet, and what was decided here."""
+        age_s = self.age_s
+        reached = self._following.fleet.view.position >= self._least
+        return self._following.where == "stream" and reached and age_s is not None and age_s < BEHIND_S
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since it was last known to hold all that is published; ``None``: never."""
+        synced = self._following.synced_us
+        return None if synced is None else max(0, self._now_us() - synced) / 1e6
+
+    def at_least(self, position: int) -> None:
+        """It must not answer before it has got so far: who decided something asks next what comes of it."""
+        self._least = max(self._least, position)
+
+    async def run(self, client: Client) -> None:
+        """Follow for ever."""
+        await self._following.run(client)
+
+    def close(self) -> None:
+        """The door behind is its owner's to close."""
