@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from collections.abc import Callable
 
 from nats.aio.client import Client
@@ -10,6 +12,7 @@ from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_door import FleetDoor
 from mdevreg.query.following import Following
+from mdevreg_server.ledger import Amended
 
 #: An index that was not known to be complete for so long is not asked: the database answers.
 BEHIND_S = 10.0
@@ -20,15 +23,16 @@ class Nearby(FleetDoor):
 
     def __init__(self, door: Door, now_us: Callable[[], int]) -> None:
         self._following = Following(stale_after_s=DEFAULT_STALE_AFTER_S, now_us=now_us)
-        self._now_us, self._least = now_us, 0
+        self._now_us, self._least, self._failed = now_us, 0, False
         super().__init__(lambda: self._following.fleet.view, lambda: door)
 
     @property
     def ready(self) -> bool:
         """Whether it holds the whole fleet, and what was decided here."""
         age_s = self.age_s
-        reached = self._following.fleet.view.position >= self._least
-        return self._following.where == "stream" and reached and age_s is not None and age_s < BEHIND_S
+        if self._failed or self._following.where != "stream" or age_s is None:
+            return False
+        return age_s < BEHIND_S and self._following.fleet.view.position >= self._least
 
     @property
     def age_s(self) -> float | None:
@@ -36,13 +40,23 @@ class Nearby(FleetDoor):
         synced = self._following.synced_us
         return None if synced is None else max(0, self._now_us() - synced) / 1e6
 
-    def at_least(self, position: int) -> None:
-        """It must not answer before it has got so far: who decided something asks next what comes of it."""
-        self._least = max(self._least, position)
+    def age(self) -> float | None:
+        """``age_s``, as something to be called."""
+        return self.age_s
 
-    async def run(self, client: Client) -> None:
-        """Follow for ever."""
-        await self._following.run(client)
+    def decided(self, amended: Amended) -> None:
+        """It must not answer before it has got so far: who decided something asks next what comes of it."""
+        self._least = max(self._least, amended.position)
+
+    async def run(self, client: Client, standing: asyncio.Event, say: Callable[[str], None]) -> None:
+        """Follow for ever, once the registry stands: then the stream is there. A fault here leaves the database."""
+        await standing.wait()
+        try:
+            await self._following.run(client)
+        except Exception:
+            self._failed = True
+            say(f"answers.from_database error={traceback.format_exc(limit=-3)!r}")
+            raise
 
     def close(self) -> None:
         """The door behind is its owner's to close."""

@@ -76,6 +76,7 @@ class Edit:
             position=position,
             stale_after_us=soundness.stale_after_us,
             sound_until_us=soundness.until_us(),
+            seen=self._view.seen if self.presence is self._view.heard else None,
         )
 
     def _greet(self, entry: HostEntry, seen_us: int) -> None:

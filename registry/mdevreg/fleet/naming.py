@@ -9,6 +9,9 @@ from mdevreg.fleet.shards import Shards, ShardsEdit
 Named = HostEntry | tuple[str, ...]
 
 
+_NOBODY: set[str] = set()
+
+
 class Naming:
     """Keeps names in order while hosts come, change and go. ``contested``: hostnames that one id can't be told by."""
 
@@ -27,6 +30,10 @@ class Naming:
 
     def put(self, names: ShardsEdit[Named], before: HostEntry | None, after: HostEntry | None) -> set[str]:
         """A host that was ``before`` is ``after`` now. Returns hosts that have to be named anew because of it."""
+        if before is not None and after is not None and before.hostname == after.hostname and not self._contested:
+            names.set(after.host, after)
+            names.set(after.hostname, after)
+            return _NOBODY
         renamed: set[str] = set()
         if before is not None and (after is None or after.hostname != before.hostname):
             renamed |= self._released(names, before)

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from mdevreg.compatibility import Rules, judge
+from mdevreg.compatibility import Rules, judge, judge_absent
 from mdevreg.facts import Side
 from mdevreg.fleet.kinds import Kind
 from mdevreg.knowledge import Knowledge
 from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Ruling, ruling_of
 from mdevreg.times import micros
-from mdevreg.verdict import on_its_merits
+from mdevreg.verdict import Outcome, on_its_merits
 
 #: What may be doubtful of a host's facts, as bits.
 CONFLICT, OUT_OF_SYNC, LEFT, SILENT = 1, 2, 4, 8
@@ -38,6 +38,7 @@ class RulingTable:
         self.from_us, self.until_us = _standing(every, now)
         self.sound: dict[Kind, dict[Kind, Ruling]] = {}  # source → target → ruling, where nothing is doubtful
         self._doubted: dict[tuple[Kind, Kind, int, int], Ruling] = {}
+        self._absent: dict[tuple[Kind, bool, int, int], Ruling] = {}
         self.plans: dict[object, object] = {}
 
     def ruling(self, source: Kind, target: Kind, source_doubts: int = 0, target_doubts: int = 0) -> Ruling:
@@ -52,6 +53,17 @@ class RulingTable:
         found = self._doubted.get(key)
         if found is None:
             found = self._doubted[key] = self._judged(source, target, source_doubts, target_doubts)
+        return found
+
+    def absent(self, source: Kind, *, reported: bool, source_doubts: int = 0, target_doubts: int = 0) -> Ruling:
+        """The ruling for a host that offers nothing of the source's type. ``reported``: whether it told anything."""
+        key = (source, reported, source_doubts, target_doubts)
+        found = self._absent.get(key)
+        if found is None:
+            here, there = self._side(source, source_doubts), self._side(source, target_doubts)
+            target = there.evidence if reported else msgspec.structs.replace(there.evidence, changed_at=None)
+            verdict = judge_absent(here, target, "", (), self._rules, _WHEN)
+            found = self._absent[key] = ruling_of(verdict, Outcome.UNKNOWN)
         return found
 
     def remember(self, key: object, plan: object) -> None:

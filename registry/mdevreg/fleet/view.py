@@ -7,32 +7,28 @@ judged as by every other door.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec import structs
 
 from mdevreg.answering import answer_of, brief_of
 from mdevreg.compatibility import Rules
-from mdevreg.facts import Candidates, Offers, Pair, RuleList, Side
 from mdevreg.fleet.entries import DeviceRef, HostEntry, most_free
+from mdevreg.fleet.factual import FleetFacts
 from mdevreg.fleet.groups import NO_GROUPS, GroupKey, Moves, TypeGroups
 from mdevreg.fleet.heard import Heard, dictionaries
 from mdevreg.fleet.kinds import Kind
-from mdevreg.fleet.lookup import Directory, Source
+from mdevreg.fleet.lookup import Directory
 from mdevreg.fleet.matrix import Accepted, Matrix, accepted_by, matrix_of
 from mdevreg.fleet.plans import RANK, plan_of
 from mdevreg.fleet.shards import MASK
-from mdevreg.fleet.sides import Sides
 from mdevreg.fleet.table import OUT_OF_SYNC, RulingTable
 from mdevreg.fleet.targets import Order, Question, TargetList
-from mdevreg.rules import FLEET, Rule, Scope
+from mdevreg.rules import FLEET, Scope
 from mdevreg.rulings import Brief, Ruling
-from mdevreg.support import StreamSupport
 from mdevreg.times import moment_of
 from mdevreg.verdict import Outcome
 
 
-class FleetView:
+class FleetView(FleetFacts):
     """A snapshot. ``position``: the log position that it is of.
 
     ``stale_after_us``: the silence after which facts are unknown, unless a question says otherwise.
@@ -43,14 +39,9 @@ class FleetView:
         "_devices",
         "_names",
         "_seen",
-        "directory",
-        "heard",
-        "knowledge",
-        "position",
         "sound_until_us",
         "stale_after_us",
         "table",
-        "types",
     )
 
     def __init__(
@@ -63,12 +54,17 @@ class FleetView:
         position: int,
         stale_after_us: int,
         sound_until_us: int,
+        seen: list[dict[str, int]] | None = None,
     ) -> None:
-        self.directory, self.types, self.heard, self.table = directory, types, heard, table
-        self.knowledge = table.knowledge
-        self.position, self.stale_after_us, self.sound_until_us = position, stale_after_us, sound_until_us
+        super().__init__(directory, types=types, heard=heard, knowledge=table.knowledge, position=position)
+        self.table, self.stale_after_us, self.sound_until_us = table, stale_after_us, sound_until_us
         self._names, self._devices = directory.names.parts, directory.devices.parts
-        self._seen = dictionaries(heard)
+        self._seen = seen if seen is not None else dictionaries(heard)
+
+    @property
+    def seen(self) -> list[dict[str, int]]:
+        """When hosts were last heard, by ``HostEntry.pulse``: to be handed on to a view that heard nobody else."""
+        return self._seen
 
     def can_migrate(self, device: str, to: str, *, now_us: int, max_age_us: int | None = None) -> Brief:
         """Can this device's migration stream be loaded on that host?
@@ -81,9 +77,11 @@ class FleetView:
         if source.__class__ is not DeviceRef or target.__class__ is not HostEntry:
             return self._at_length(device, to, now_us, max_age_us)
         kinds = target.layout.by_type.get(source.kind.type)
-        if kinds is None or len(kinds) != 1:
-            return self._at_length(device, to, now_us, max_age_us)
         age_us = self.stale_after_us if max_age_us is None else max_age_us
+        if kinds is None:
+            return self._absent(source, target, now_us, age_us)
+        if len(kinds) != 1:
+            return self._at_length(device, to, now_us, max_age_us)
         here = self._seen[source.pulse].get(source.host, 0)
         there = self._seen[target.pulse].get(target.host, 0)
         oldest = min(there, here)
@@ -113,7 +111,7 @@ class FleetView:
         Nothing is gathered before it is asked for: see ``TargetList``. Raises ``NotFoundError``, ``UsageError``.
         """
         source = self.directory.source(device)
-        kind, own = self._kind_and_host(source)
+        kind, own = self.kind_and_host(source)
         age_us = self.stale_after_us if max_age_us is None else max_age_us
         table = self.table_at(now_us)
         groups = self._groups(kind.type, now_us, age_us)
@@ -155,59 +153,6 @@ class FleetView:
         ]
         return min(ruled, key=lambda each: (RANK[each[0].outcome], -(each[1] or 0)))
 
-    def pair(self, device: str, host: str) -> Pair:
-        """A source, and all that one target host offers: what every door hands out."""
-        sides = self.sides()
-        source = self._side(self.directory.source(device), sides)
-        target = self.directory.host(host)
-        offers = tuple(sides.offers(target))
-        return Pair(self.position, source, sides.evidence(target), offers, self.rules)
-
-    def source_side(self, device: str) -> Side:
-        """A source as a fact."""
-        return self._side(self.directory.source(device), self.sides())
-
-    def home_of(self, device: str) -> tuple[str, str]:
-        """The id of the host where a source is, and its type. Raises ``NotFoundError``, ``UsageError``."""
-        kind, own = self._kind_and_host(self.directory.source(device))
-        return own.host, kind.type
-
-    def offering(self, kind: str, site: str | None = None) -> Iterator[str]:
-        """The ids of the hosts that offer a type; ``site``: only of that one."""
-        for entry in self._offering(self.types.get(kind, NO_GROUPS)):
-            if site in (None, entry.site):
-                yield entry.host
-
-    def candidates(self, device: str) -> Candidates:
-        """A source, and every offer of its type, by hostname, host, parent."""
-        sides = self.sides()
-        source = self._side(self.directory.source(device), sides)
-        kind = source.profile.type
-        hosts = self._ordered(kind) if kind is not None else ()
-        offers = tuple(offer for entry in hosts for offer in sides.offers(entry, kind))
-        return Candidates(self.position, source, offers, self.rules)
-
-    def loading(self, form: str) -> Offers:
-        """Every offer whose build is known to load a stream format, by hostname, host, parent, type."""
-        sides = self.sides()
-        entries = sorted(self.directory.entries(), key=_by_hostname)
-        offers = (offer for entry in entries if self._loads(entry, form) for offer in sides.offers(entry))
-        fitting = (each for each in offers if isinstance(each.support, StreamSupport) and each.support.format == form)
-        return Offers(self.position, tuple(fitting), self.rules)
-
-    def rule_list(self) -> RuleList:
-        """Every operators' rule that is known."""
-        return RuleList(self.position, self.rules)
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """Every operators' rule that is known, in force or not, oldest first."""
-        return tuple(self.knowledge.rules.values())
-
-    def sides(self) -> Sides:
-        """Makes facts of entries, for one question."""
-        return Sides(self.heard, self.knowledge)
-
     def table_at(self, now_us: int) -> RulingTable:
         """The rulings under the rules that are in force at a time."""
         if self.table.from_us <= now_us < self.table.until_us:
@@ -240,6 +185,14 @@ class FleetView:
         ruling = self.table_at(now_us).ruling(source.kind, kind, here, there)
         return self.brief(ruling, (home, target), most_free(target.free, slots), now_us=now_us, age_us=age_us)
 
+    def _absent(self, source: DeviceRef, target: HostEntry, now_us: int, age_us: int) -> Brief:
+        """The host offers nothing of the source's type."""
+        home = self.directory.host(source.host)
+        here, there = (self.doubts(entry, now_us - age_us) for entry in (home, target))
+        reported = target.changed_at is not None
+        ruling = self.table_at(now_us).absent(source.kind, reported=reported, source_doubts=here, target_doubts=there)
+        return self.brief(ruling, (home, target), None, now_us=now_us, age_us=age_us)
+
     def _groups(self, kind: str, now_us: int, age_us: int) -> TypeGroups:
         """The groups of a type; made for this question where the standing ones do not hold for it."""
         standing = self.types.get(kind, NO_GROUPS)
@@ -247,16 +200,10 @@ class FleetView:
             return standing
         since_us = now_us - age_us
         moves = Moves()
-        for entry in self._offering(standing):
+        for entry in self.entries_offering(standing):
             only = tuple(offering for offering in entry.members if offering.type == kind)
             moves.move(None, structs.replace(entry, members=only, sound=not self.doubts(entry, since_us)))
         return moves.carried_out({}).get(kind, NO_GROUPS)
-
-    def _kind_and_host(self, source: Source) -> tuple[Kind, HostEntry]:
-        if isinstance(source, DeviceRef):
-            return source.kind, self.directory.host(source.host)
-        entry, slot = source
-        return entry.layout.slots[slot][1], entry
 
     def _at_length(self, device: str, to: str, now_us: int, max_age_us: int | None) -> Brief:
         """Facts first, then ``judge``: for names that take more than one look."""
@@ -265,32 +212,6 @@ class FleetView:
         now = moment_of(now_us)
         rules = Rules(stale_after_s=age_us / 1e6)
         return brief_of(answer_of(self.pair(device, host), rest, now=now, rules=rules))
-
-    def _side(self, source: Source, sides: Sides) -> Side:
-        if isinstance(source, DeviceRef):
-            return sides.device(self.directory.host(source.host), source)
-        entry, slot = source
-        return sides.offer(entry, slot)
-
-    def _ordered(self, kind: str) -> list[HostEntry]:
-        """The hosts that offer a type, by hostname, then id."""
-        return sorted(self._offering(self.types.get(kind, NO_GROUPS)), key=_by_hostname)
-
-    def _offering(self, groups: TypeGroups) -> Iterator[HostEntry]:
-        for group in groups.groups.values():
-            for names in group.sites.values():
-                yield from map(self.directory.named, names)
-
-    def _loads(self, entry: HostEntry, form: str) -> bool:
-        return any(self._form(kind) == form for kinds in entry.layout.by_type.values() for kind, _ in kinds)
-
-    def _form(self, kind: Kind) -> str | None:
-        found = self.knowledge.support(kind.digest, kind.profile)
-        return found.format if isinstance(found, StreamSupport) else None
-
-
-def _by_hostname(entry: HostEntry) -> tuple[str, str]:
-    return (entry.hostname, entry.host)
 
 
 def _group_of(entry: HostEntry, kind: str | None, groups: TypeGroups) -> GroupKey | None:
