@@ -14,14 +14,18 @@ import sqlalchemy as sa
 from nats.errors import NoRespondersError
 
 from mdevreg import query, subjects
+from mdevreg.errors import UnreachableError
 from mdevreg.facts import NOW
 from mdevreg.rules import Rule
 from mdevreg_server.answers import DECISIONS
 from mdevreg_server.tables import HostState
 from support.catalogs import file_of, folder_of
 from support.host_root import HostRoot
+from support.hosts import look, mtty
 from support.nats_server import StartBroker
 from support.processes import RunCli, StartCli, eventually
+from support.publisher import Publisher
+from support.registry import Desk
 from support.registry_peer import until
 from support.serving import serving
 from support.tree import ROOT
@@ -44,10 +48,10 @@ def _permissions(who: str, host: str = HOST) -> dict[str, list[str]]:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """A broker that knows all four of the manual."""
+    """A broker that knows all of the manual."""
     users = [
         {"user": who, "password": who[0], "permissions": _permissions(who)}
-        for who in ("agent", "registry", "reader", "operator")
+        for who in ("agent", "registry", "reader", "replica", "operator")
     ]
     return {"authorization": {"users": users}}
 
@@ -69,6 +73,24 @@ def test_an_agent_lives_with_the_permissions_of_the_manual(
         assert agent.terminate() == 0
     log = broker.log.read_text(encoding="utf-8")
     assert [line for line in log.splitlines() if "Violation" in line] == []
+
+
+def test_a_replica_needs_no_more_than_the_manual_gives_it(
+    settings: dict[str, Any], start_broker: StartBroker, engine: sa.Engine
+) -> None:
+    """It loads, follows, shows a host's documents and asks for the past; it may not decide."""
+    broker = start_broker(settings=settings)
+    as_replica, as_registry = (broker.url.replace("//", f"//{who}@") for who in ("replica:r", "registry:r"))
+    Desk(engine).take(*Publisher(HOST).snapshot(look(mtty(devices=[1]))))
+    database = engine.url.render_as_string(hide_password=False)
+    with serving(database, as_registry), query.open(f"replica+{as_replica}", timeout_s=1.0) as door:
+        assert [host.evidence.host for host in door.hosts(NOW).hosts] == [HOST]
+        assert [parent.name for parent in door.host(HOST, NOW).parents] == ["mtty"]
+        assert door.history(HOST, NOW, 5).changes
+        assert "Violation" not in broker.log.read_text(encoding="utf-8")
+        with pytest.raises(UnreachableError):
+            door.add_rule(Rule(id="x", effect="deny", author="a", message="no", valid_from=datetime.now(UTC)))
+    assert "Violation" in broker.log.read_text(encoding="utf-8")
 
 
 def test_an_agent_can_touch_no_other_host(settings: dict[str, Any], start_broker: StartBroker) -> None:
@@ -116,7 +138,10 @@ def test_who_asks_may_not_decide_and_an_operator_may_do_both(
 ) -> None:
     """A rule changes the verdicts of the whole fleet: neither agents nor readers can publish one."""
     broker = start_broker(settings=settings)
-    urls = {who: broker.url.replace("//", f"//{who}:{who[0]}@") for who in ("agent", "registry", "reader", "operator")}
+    urls = {
+        who: broker.url.replace("//", f"//{who}:{who[0]}@")
+        for who in ("agent", "registry", "reader", "replica", "operator")
+    }
     folder = folder_of(tmp_path / "catalog.d", good=file_of("site-1"))
     rule = Rule(id="draft", effect="deny", author="alice", message="known-bad", valid_from=datetime.now(UTC))
     with serving(engine.url.render_as_string(hide_password=False), urls["registry"], catalog=folder):

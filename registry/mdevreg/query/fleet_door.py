@@ -24,14 +24,15 @@ from mdevreg.facts import (
     Pair,
     RuleList,
 )
-from mdevreg.fleet import FleetView
+from mdevreg.fleet import FleetView, Matrix
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
+from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage, targets_page
 from mdevreg.records import DriverBuild
-from mdevreg.rules import Rule
+from mdevreg.rules import Rule, Scope
 from mdevreg.times import micros
 
 
@@ -140,6 +141,17 @@ class FleetDoor:
             site=asked.site,
             cursor=asked.cursor,
         )
+
+    def matrix(self, sources: Scope, targets: Scope, *, now: datetime) -> Matrix:
+        """Every kind that some hosts offer against every kind of its type that others do."""
+        return self._view().matrix(sources, targets, now_us=micros(now))
+
+    def accepting(self, host: str, *, now: datetime) -> AcceptedKinds:
+        """What would become of each kind at a host."""
+        view = self._view()
+        entry = view.directory.host(possible(host))
+        accepted = view.accepting(entry.host, now_us=micros(now))
+        return AcceptedKinds(entry.host, entry.hostname, accepted, view.position, now)
 
     def close(self) -> None:
         """Close the door behind. Closing twice is allowed."""
