@@ -38,6 +38,7 @@ class RulingTable:
         self.from_us, self.until_us = _standing(every, now)
         self.sound: dict[Kind, dict[Kind, Ruling]] = {}  # source → target → ruling, where nothing is doubtful
         self._doubted: dict[tuple[Kind, Kind, int, int], Ruling] = {}
+        self.nothing: dict[Kind, Ruling] = {}  # source → ruling, for hosts with good facts and nothing of its type
         self._absent: dict[tuple[Kind, bool, int, int], Ruling] = {}
         self.plans: dict[object, object] = {}
 
@@ -64,6 +65,8 @@ class RulingTable:
             target = there.evidence if reported else msgspec.structs.replace(there.evidence, changed_at=None)
             verdict = judge_absent(here, target, "", (), self._rules, _WHEN)
             found = self._absent[key] = ruling_of(verdict, Outcome.UNKNOWN)
+            if reported and not source_doubts and not target_doubts:
+                self.nothing[source] = found
         return found
 
     def remember(self, key: object, plan: object) -> None:
