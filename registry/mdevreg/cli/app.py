@@ -24,6 +24,8 @@ class Mdevreg(Questions):
         "show": f"{_COMMANDS}.show",
         "can-migrate": f"{_COMMANDS}.can_migrate",
         "targets": f"{_COMMANDS}.targets",
+        "accepting": f"{_COMMANDS}.accepting",
+        "matrix": f"{_COMMANDS}.matrix",
         "eval": f"{_COMMANDS}.evaluate",
         "explain": f"{_COMMANDS}.explain",
         "history": f"{_COMMANDS}.history",

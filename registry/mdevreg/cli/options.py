@@ -53,12 +53,16 @@ class Timeless(Exampled):
         return super().invoke(ctx)
 
 
-class Decision(Timeless):
-    """A command that changes what a registry believes, from now on."""
+class Present(Timeless):
+    """A command that asks a registry about now, and can't about the past."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += [*registry_options(), *output_options()]
+
+
+class Decision(Present):
+    """A command that changes what a registry believes, from now on."""
 
 
 class Local(Timeless):

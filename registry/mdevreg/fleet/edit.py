@@ -132,6 +132,10 @@ class Edit:
         self._changed(before, after)
 
     def _move_devices(self, before: tuple[DeviceRef, ...], after: tuple[DeviceRef, ...]) -> None:
+        if not before and all(self._devices.get(ref.name) is None for ref in after):
+            for ref in after:  # a new host whose devices nobody else has: nearly all
+                self._devices.set(ref.name, ref)
+            return
         stays = {ref.name: ref for ref in after}
         for ref in before:
             if ref.name not in stays:

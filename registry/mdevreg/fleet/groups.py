@@ -35,10 +35,18 @@ class TypeGroups:
     was worked out for it holds.
     """
 
-    __slots__ = ("groups", "keys")
+    __slots__ = ("_totals", "groups", "keys")
 
     def __init__(self, groups: dict[GroupKey, Group], keys: Keys) -> None:
         self.groups, self.keys = groups, keys
+        self._totals: dict[object, int] = {}
+
+    def total(self, of: object, keys: tuple[GroupKey, ...]) -> int:
+        """How many hosts are in some groups; ``of``: what these groups are to the caller, by which it is remembered."""
+        found = self._totals.get(of)
+        if found is None:
+            found = self._totals[of] = sum(self.groups[key].count for key in keys)
+        return found
 
     def edited(self, changes: dict[GroupKey, dict[str, dict[str, bool]]]) -> TypeGroups:
         """With hosts moved between groups."""
@@ -74,37 +82,45 @@ class Moves:
     """Hosts that come into groups and leave them, gathered before they are carried out."""
 
     def __init__(self) -> None:
-        self._moves: dict[str, dict[GroupKey, dict[str, dict[str, bool]]]] = {}
+        self._moves: dict[tuple[Offering, bool, str | None], dict[str, bool]] = {}
 
     def move(self, before: HostEntry | None, after: HostEntry | None) -> None:
         """A host that was ``before`` is ``after`` now."""
-        stayed: frozenset[Offering] = frozenset()
         if before is not None and after is not None and _same_place(before, after):
             if before.members == after.members:
                 return
             stayed = frozenset(before.members).intersection(after.members)
-        for entry, there in ((before, False), (after, True)):
-            if entry is not None:
-                self._put(entry, stayed, there=there)
+            self._put(before, [offering for offering in before.members if offering not in stayed], there=False)
+            self._put(after, [offering for offering in after.members if offering not in stayed], there=True)
+            return
+        if before is not None:
+            self._put(before, before.members, there=False)
+        if after is not None:
+            self._put(after, after.members, there=True)
 
     def carried_out(self, types: dict[str, TypeGroups]) -> dict[str, TypeGroups]:
         """The groups after all moves; the same object where there was none."""
         if not self._moves:
             return types
+        changes: dict[str, dict[GroupKey, dict[str, dict[str, bool]]]] = {}
+        for (offering, sound, site), names in self._moves.items():
+            changes.setdefault(offering.type, {}).setdefault((offering, sound), {})[site or ""] = names
         moved = dict(types)
-        for kind, changes in self._moves.items():
-            moved[kind] = moved.get(kind, NO_GROUPS).edited(changes)
+        for kind, groups in changes.items():
+            moved[kind] = moved.get(kind, NO_GROUPS).edited(groups)
             if not moved[kind].groups:
                 del moved[kind]
         return moved
 
-    def _put(self, entry: HostEntry, stayed: frozenset[Offering], *, there: bool) -> None:
-        for offering in entry.members:
-            if offering in stayed:
-                continue
-            groups = self._moves.setdefault(offering.type, {})
-            sites = groups.setdefault((offering, entry.sound), {})
-            sites.setdefault(entry.site or "", {})[entry.name] = there
+    def _put(self, entry: HostEntry, offerings: Iterable[Offering], *, there: bool) -> None:
+        name, sound, site, moves = entry.name, entry.sound, entry.site, self._moves
+        for offering in offerings:
+            key = (offering, sound, site)
+            names = moves.get(key)
+            if names is None:
+                moves[key] = {name: there}
+            else:
+                names[name] = there
 
 
 def _same_place(before: HostEntry, after: HostEntry) -> bool:

@@ -30,7 +30,7 @@ class Naming:
 
     def put(self, names: ShardsEdit[Named], before: HostEntry | None, after: HostEntry | None) -> set[str]:
         """A host that was ``before`` is ``after`` now. Returns hosts that have to be named anew because of it."""
-        if before is not None and after is not None and before.hostname == after.hostname and not self._contested:
+        if not self._contested and after is not None and self._stays_simple(names, before, after):
             names.set(after.host, after)
             names.set(after.hostname, after)
             return _NOBODY
@@ -45,6 +45,12 @@ class Naming:
             return renamed | self._settle(names, before.host)
         names.set(after.host, after)
         return renamed | self._claimed(names, after)
+
+    def _stays_simple(self, names: ShardsEdit[Named], before: HostEntry | None, after: HostEntry) -> bool:
+        """Whether no other host's name is concerned: nearly always."""
+        if before is not None:
+            return before.hostname == after.hostname
+        return names.get(after.hostname) is None and names.get(after.host) is None
 
     def _claimed(self, names: ShardsEdit[Named], entry: HostEntry) -> set[str]:
         hostname = entry.hostname

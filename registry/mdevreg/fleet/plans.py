@@ -13,19 +13,28 @@ RANK = {Outcome.COMPATIBLE: 0, Outcome.UNKNOWN: 1, Outcome.INCOMPATIBLE: 2}
 _BY_RANK = tuple(RANK)
 
 
+class Choice:
+    """Some groups of a type, in their order. Compared by identity: what was summed up for one is found again."""
+
+    __slots__ = ("keys", "members")
+
+    def __init__(self, keys: tuple[GroupKey, ...]) -> None:
+        self.keys, self.members = keys, frozenset(keys)
+
+
 class Plan:
-    """The groups by outcome, in their order; those that are not full apart."""
+    """The groups by outcome; those that are not full apart."""
 
     __slots__ = ("_available", "_every")
 
     def __init__(self, table: RulingTable, kind: Kind, doubts: int, keys: Keys) -> None:
         found = [(key, *_outcome(table, kind, doubts, *key)) for key in keys.all]
-        self._every = {each: tuple(key for key, outcome, _ in found if outcome is each) for each in Outcome}
+        self._every = {each: Choice(tuple(key for key, outcome, _ in found if outcome is each)) for each in Outcome}
         self._available = {
-            each: tuple(key for key, outcome, free in found if outcome is each and free) for each in Outcome
+            each: Choice(tuple(key for key, outcome, free in found if outcome is each and free)) for each in Outcome
         }
 
-    def chosen(self, outcome: Outcome, *, available: bool) -> tuple[GroupKey, ...]:
+    def chosen(self, outcome: Outcome, *, available: bool) -> Choice:
         """The groups with that outcome; ``available``: that are not full."""
         return (self._available if available else self._every)[outcome]
 

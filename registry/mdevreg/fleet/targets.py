@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mdevreg.errors import UsageError
 from mdevreg.fleet.entries import HostEntry
-from mdevreg.fleet.groups import Group, GroupKey, TypeGroups
+from mdevreg.fleet.groups import GroupKey, TypeGroups
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.namelist import NameList
 from mdevreg.fleet.plans import RANK, Plan
@@ -23,20 +23,40 @@ if TYPE_CHECKING:
 Order = Literal["group", "name", "free"]
 
 
-class Question(NamedTuple):
-    """What was asked. ``own``: the source's host, ``own_group``: the group of its type in which it is."""
+class Question:
+    """What was asked. ``own``: the source's host, ``own_sound``: whether its facts are good, as groups have it."""
 
-    view: FleetView
-    table: RulingTable
-    kind: Kind
-    doubts: int
-    own: HostEntry
-    own_group: GroupKey | None
-    site: str | None
-    available: bool
-    order: Order
-    now_us: int
-    age_us: int
+    __slots__ = (
+        "age_us",
+        "available",
+        "doubts",
+        "kind",
+        "now_us",
+        "order",
+        "own",
+        "own_sound",
+        "site",
+        "table",
+        "view",
+    )
+
+    def __init__(
+        self, view: FleetView, table: RulingTable, kind: Kind, own: HostEntry, now_us: int, age_us: int
+    ) -> None:
+        self.view, self.table, self.kind, self.own = view, table, kind, own
+        self.now_us, self.age_us = now_us, age_us
+        self.doubts, self.own_sound = 0, own.sound
+        self.site: str | None = None
+        self.available = True
+        self.order: Order = "group"
+
+    @property
+    def own_group(self) -> GroupKey | None:
+        """The group in which the source's own host is, if it offers the type."""
+        for offering in self.own.members:
+            if offering.type == self.kind.type:
+                return (offering, self.own_sound)
+        return None
 
 
 class Target(NamedTuple):
@@ -54,11 +74,11 @@ class TargetList:
     It is a snapshot's: it does not change while it is read. Hosts with other outcomes: ``having``.
     """
 
-    __slots__ = ("_asked", "_groups", "_keys", "_plan", "outcome")
+    __slots__ = ("_asked", "_choice", "_groups", "_plan", "outcome")
 
     def __init__(self, asked: Question, groups: TypeGroups, plan: Plan, outcome: Outcome) -> None:
         self._asked, self._groups, self._plan, self.outcome = asked, groups, plan, outcome
-        self._keys = plan.chosen(outcome, available=asked.available)
+        self._choice = plan.chosen(outcome, available=asked.available)
 
     def having(self, outcome: Outcome) -> TargetList:
         """The same question's hosts with another outcome."""
@@ -70,9 +90,8 @@ class TargetList:
         return self._asked.view.position
 
     def __len__(self) -> int:
-        groups, site = self._groups.groups, self._asked.site
-        if site is None:
-            count = sum([groups[key].count for key in self._keys])
+        if self._asked.site is None:
+            count = self._groups.total(self._choice, self._choice.keys)
         else:
             count = sum([names.count for names in self._lists()])
         return count - 1 if self._own_list() is not None else count
@@ -155,15 +174,20 @@ class TargetList:
         return (name for _, name in sorted((-(free or 0), entry.name) for entry, free in self.with_capacity()))
 
     def _lists(self) -> Iterator[NameList]:
-        for key in self._keys:
-            yield from _of_site(self._groups.groups[key], self._asked.site)
+        groups, site = self._groups.groups, self._asked.site
+        for key in self._choice.keys:
+            if site is None:
+                yield from groups[key].sites.values()
+            elif (names := groups[key].sites.get(site)) is not None:
+                yield names
 
     def _own_list(self) -> NameList | None:
         """The list of these in which the source's own host is, if it is in one."""
         asked = self._asked
-        if asked.own_group not in self._keys or asked.own_group is None or asked.site not in (None, asked.own.site):
+        key = asked.own_group
+        if key is None or key not in self._choice.members or asked.site not in (None, asked.own.site):
             return None
-        return self._groups.groups[asked.own_group].sites[asked.own.site or ""]
+        return self._groups.groups[key].sites[asked.own.site or ""]
 
     def _best(self, entry: HostEntry) -> tuple[int | None, int]:
         """The offer that answers for a host: the best outcome, then most free instances, then the parent's name."""
@@ -184,10 +208,3 @@ class TargetList:
         asked = self._asked
         doubts = asked.view.doubts(entry, asked.now_us - asked.age_us)
         return asked.table.ruling(asked.kind, kind, asked.doubts, doubts)
-
-
-def _of_site(group: Group, site: str | None) -> Iterable[NameList]:
-    if site is None:
-        return group.sites.values()
-    names = group.sites.get(site)
-    return () if names is None else (names,)

@@ -13,7 +13,7 @@ from mdevreg.answering import answer_of, brief_of
 from mdevreg.compatibility import Rules
 from mdevreg.fleet.entries import DeviceRef, HostEntry, most_free
 from mdevreg.fleet.factual import FleetFacts
-from mdevreg.fleet.groups import NO_GROUPS, GroupKey, Moves, TypeGroups
+from mdevreg.fleet.groups import NO_GROUPS, Moves, TypeGroups
 from mdevreg.fleet.heard import Heard, dictionaries
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.lookup import Directory
@@ -113,26 +113,20 @@ class FleetView(FleetFacts):
 
         Nothing is gathered before it is asked for: see ``TargetList``. Raises ``NotFoundError``, ``UsageError``.
         """
-        source = self.directory.source(device)
-        kind, own = self.kind_and_host(source)
+        ref = self._devices[hash(device) & MASK].get(device)
+        if ref.__class__ is DeviceRef:
+            kind, own = ref.kind, self.directory.named(ref.host)
+        else:
+            kind, own = self.kind_and_host(self.directory.source(device))
         age_us = self.stale_after_us if max_age_us is None else max_age_us
-        table = self.table_at(now_us)
-        groups = self._groups(kind.type, now_us, age_us)
-        doubts = self.doubts(own, now_us - age_us)
-        asked = Question(
-            view=self,
-            table=table,
-            kind=kind,
-            doubts=doubts,
-            own=own,
-            own_group=_group_of(own, kind.type, groups),
-            site=site,
-            available=available,
-            order=order,
-            now_us=now_us,
-            age_us=age_us,
-        )
-        return TargetList(asked, groups, plan_of(table, kind, doubts, groups.keys), Outcome.COMPATIBLE)
+        asked = Question(self, self.table_at(now_us), kind, own, now_us, age_us)
+        asked.site, asked.available, asked.order = site, available, order
+        if self._seen[own.pulse].get(own.host, 0) < now_us - age_us:
+            asked.doubts = self.doubts(own, now_us - age_us)
+        groups = self.types.get(kind.type, NO_GROUPS)
+        if age_us != self.stale_after_us or now_us >= self.sound_until_us:
+            groups, asked.own_sound = self._regrouped(groups, kind.type, now_us - age_us), not asked.doubts
+        return TargetList(asked, groups, plan_of(asked.table, kind, asked.doubts, groups.keys), Outcome.COMPATIBLE)
 
     def accepting(self, host: str, *, now_us: int) -> tuple[Accepted, ...]:
         """What would become of each kind of the fleet at a host that offers its type. Raises ``NotFoundError``."""
@@ -188,17 +182,15 @@ class FleetView(FleetFacts):
         if kinds is None:
             reported = target.changed_at is not None
             ruling, free = table.absent(source.kind, reported=reported, source_doubts=here, target_doubts=there), None
+        elif len(kinds) == 1:
+            kind, slots = kinds[0]
+            ruling, free = table.ruling(source.kind, kind, here, there), most_free(target.free, slots)
         else:
-            ruled = [(table.ruling(source.kind, kind, here, there), most_free(target.free, at)) for kind, at in kinds]
-            ruling, free = min(ruled, key=lambda each: (RANK[each[0].outcome], -(each[1] or 0)))
+            return self._at_length(f"{source.host}/{source.name}", target.host, now_us, age_us)
         return self.brief(ruling, (home, target), free, now_us=now_us, age_us=age_us)
 
-    def _groups(self, kind: str, now_us: int, age_us: int) -> TypeGroups:
-        """The groups of a type; made for this question where the standing ones do not hold for it."""
-        standing = self.types.get(kind, NO_GROUPS)
-        if age_us == self.stale_after_us and now_us < self.sound_until_us:
-            return standing
-        since_us = now_us - age_us
+    def _regrouped(self, standing: TypeGroups, kind: str, since_us: int) -> TypeGroups:
+        """The groups of a type, made for one question, where the standing ones do not hold for it."""
         moves = Moves()
         for entry in self.entries_offering(standing):
             only = tuple(offering for offering in entry.members if offering.type == kind)
@@ -212,17 +204,3 @@ class FleetView(FleetFacts):
         now = moment_of(now_us)
         rules = Rules(stale_after_s=age_us / 1e6)
         return brief_of(answer_of(self.pair(device, host), rest, now=now, rules=rules))
-
-
-def _group_of(entry: HostEntry, kind: str | None, groups: TypeGroups) -> GroupKey | None:
-    """The group of a type in which a host is."""
-    for offering in entry.members:
-        if offering.type == kind:
-            return next((key for sound in (True, False) if _in(groups, key := (offering, sound), entry)), None)
-    return None
-
-
-def _in(groups: TypeGroups, key: GroupKey, entry: HostEntry) -> bool:
-    group = groups.groups.get(key)
-    names = group.sites.get(entry.site or "") if group is not None else None
-    return names is not None and entry.name in names

@@ -78,6 +78,9 @@ class Fleet:
         self._soundness = Soundness(int(stale_after_s * 1e6))
         self._heard = NOBODY_HEARD
         self._position = 0
+        self._edit: Edit | None = None  # what is not in the view yet
+        self._believed = False
+        self._digests: dict[str, FleetDigest] = {}
         self.view = FleetView(
             Directory(Shards(), Shards()),
             types={},
@@ -88,17 +91,25 @@ class Fleet:
             sound_until_us=2**63,
         )
 
-    def apply(self, messages: Iterable[tuple[str, bytes]], *, now_us: int) -> Applied:
-        """Take in messages of the fleet stream, as (subject, data), in its order. ``now_us``: µs UTC."""
-        edit = Edit(self.view, self._naming, self._soundness, self._tally, now_us)
+    def apply(self, messages: Iterable[tuple[str, bytes]], *, now_us: int, more: bool = False) -> Applied:
+        """Take in messages of the fleet stream, as (subject, data), in its order. ``now_us``: µs UTC.
+
+        ``more``: others follow at once, before which nobody asks: ``view`` stays what it is, and what they change is
+        told with the last of them. So a whole fleet is taken in faster.
+        """
+        edit = self._edit = self._edit or self._begun(now_us)
         refused: list[Refused] = []
-        digests: list[FleetDigest] = []
-        believed = False
         for subject, data in messages:
             try:
-                believed |= self._one(edit, subject, data, digests)
+                self._one(edit, subject, data)
             except DecodeError as error:
                 refused.append(Refused(subject, error))
+        return Applied(frozenset(), False, tuple(refused), (), False) if more else self._finished(edit, refused, now_us)
+
+    def _finished(self, edit: Edit, refused: list[Refused], now_us: int) -> Applied:
+        believed, digests = self._believed, list(self._digests.values())
+        self._edit, self._believed = None, False
+        self._digests.clear()
         if believed:
             self._rebuild(edit)
         self.view = self._viewed(edit, now_us, believed=believed)
@@ -106,18 +117,21 @@ class Fleet:
         back = any(digest.position < self.view.position for digest in digests[-1:])
         return Applied(frozenset(edit.touched), believed, tuple(refused), tuple(sorted(differing)), back)
 
+    def _begun(self, now_us: int) -> Edit:
+        return Edit(self.view, self._naming, self._soundness, self._tally, now_us)
+
     def sweep(self, *, now_us: int) -> frozenset[str]:
         """Look again at hosts that were silent for too long by now. Returns those whose facts are no longer good."""
         due = self._soundness.due(now_us)
         if not due and self.view.table.from_us <= now_us < self.view.table.until_us:
             return frozenset()
-        edit = Edit(self.view, self._naming, self._soundness, self._tally, now_us)
+        edit = self._begun(now_us)
         for bucket in due:
             edit.heard(bucket, edit.presence[bucket])
         self.view = self._viewed(edit, now_us, believed=False)
         return frozenset(edit.touched)
 
-    def _one(self, edit: Edit, subject: str, data: bytes, digests: list[FleetDigest]) -> bool:
+    def _one(self, edit: Edit, subject: str, data: bytes) -> None:
         kind, _, token = subject[len(FLEET) + 1 :].partition(".")
         match kind:
             case "host":
@@ -127,10 +141,9 @@ class Fleet:
             case "presence" if data:
                 edit.heard(_bucket(token), Heard(decode_presence(data)))
             case "digest" if data:
-                digests.append(decode_digest(data))
+                self._digests[token] = decode_digest(data)
             case "amendment":
-                return self._believing.tell(token, data)
-        return False
+                self._believed |= self._believing.tell(token, data)
 
     def _host(self, edit: Edit, host: str, data: bytes) -> None:
         before = edit.entry(host)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import importlib
-from urllib.parse import urlsplit
 
 from mdevreg.addresses import shown
 from mdevreg.errors import MissingExtraError, UsageError
@@ -31,10 +30,10 @@ def open(url: str, *, timeout_s: float = 5.0, creds: str | None = None) -> Door:
     """Open a registry: ``sqlite:///FILE``, ``postgresql+psycopg://…``, ``nats://HOST:PORT`` or ``http(s)://HOST:PORT``.
 
     ``timeout_s`` bounds each question; ``creds`` is a NATS credentials file, or one with a bearer token. Close the
-    door, or use it in ``with``. Raises ``UsageError`` (unknown scheme), ``MissingExtraError``, ``UnreachableError``, ``AuthError``,
-    ``WrongRevisionError``.
+    door, or use it in ``with``. Raises ``UsageError`` (unknown scheme), ``MissingExtraError``, ``UnreachableError``,
+    ``AuthError``, ``WrongRevisionError``.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower()
     if scheme not in _DOORS:
         known = ", ".join(f"{name}://" for name in _DOORS)
         raise UsageError(f"{shown(url)!r} has no known scheme; expected one of: {known}")

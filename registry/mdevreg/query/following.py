@@ -104,7 +104,8 @@ class Following:
     def begin_with(self, lots: Iterable[Sequence[tuple[str, bytes]]], kept: Kept) -> None:
         """Take in what was kept of an earlier life of this process: it answers at once, and goes on from there."""
         for lot in lots:
-            self.fleet.apply(lot, now_us=self._now_us())
+            self.fleet.apply(lot, now_us=self._now_us(), more=True)
+        self.fleet.apply((), now_us=self._now_us())
         self.kept, self.where = kept, "cache"
         self.loaded.set()
 
@@ -181,7 +182,8 @@ class Following:
             raise StateError("messages of the fleet stream did not arrive", code="MESSAGES_MISSED")
         lot = [(msg.subject, msg.data) for msg in got]
         loading = self._next
-        done = (loading or self.fleet).apply(lot, now_us=self._now_us())
+        more = loading is not None and last.pending > 0
+        done = (loading or self.fleet).apply(lot, now_us=self._now_us(), more=more)
         self.kept = Kept(self.kept.life, last.stream_seq)
         self._keep(lot, self.kept, complete=loading is None or not last.pending, anew=False)
         self.refused += len(done.refused)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+from msgspec import structs
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoRespondersError
 
@@ -29,6 +30,9 @@ from mdevreg.query.requests import ErrorBody
 from mdevreg.rules import Rule
 
 T = TypeVar("T")
+
+#: How much longer a batch may take for each of its pairs.
+PAIR_S = 0.02
 
 
 def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
@@ -89,11 +93,16 @@ class NatsDoor:
     def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
         """The answers to many pairs, asked in as many requests as the broker's largest message makes necessary.
 
-        They tell the registry's time, not ``now``, and the newest position of them all.
+        They tell the registry's time, not ``now``, and the newest position of them all. Each request may take
+        ``PAIR_S`` longer for each of its pairs: a registry may have to ask its database for every one.
         """
 
         def ask(part: Sequence[Asked]) -> BriefAnswers:
-            return self._ask("can-migrate-batch", BriefAnswers, moment, pairs=part, stale_after_s=stale_after_s)
+            request = {"pairs": part, "stale_after_s": stale_after_s, **structs.asdict(moment)}
+            timeout_s = self._timeout_s + PAIR_S * len(part)
+            return self._request(
+                subjects.query("can-migrate-batch"), msgspec.json.encode(request), BriefAnswers, timeout_s
+            )
 
         return in_parts(pairs, self._client.max_payload, ask, now=now)
 
@@ -150,13 +159,14 @@ class NatsDoor:
         request = msgspec.json.encode({**fields, "as_of": moment.as_of, "known_at": moment.known_at})
         return self._request(subjects.query(endpoint), request, kind)
 
-    def _request(self, subject: str, request: bytes, kind: type[T]) -> T:
+    def _request(self, subject: str, request: bytes, kind: type[T], timeout_s: float | None = None) -> T:
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            reply = self._run(self._client.request(subject, request, timeout=self._timeout_s))
+            reply = self._run(self._client.request(subject, request, timeout=timeout_s))
         except NoRespondersError as error:
             raise UnreachableError(f"no registry answers at {self._shown}; is mdevreg-server running there?") from error
         except (TimeoutError, ConnectionClosedError) as error:
-            raise UnreachableError(f"no answer from {self._shown} within {self._timeout_s:g} s") from error
+            raise UnreachableError(f"no answer from {self._shown} within {timeout_s:g} s") from error
         if reply.headers and "Nats-Service-Error-Code" in reply.headers:
             raise _error(reply.headers, reply.data)
         return msgspec.json.decode(reply.data, type=kind)

@@ -1,15 +1,23 @@
-"""``mdevreg can-migrate DEVICE --to HOST``."""
+"""``mdevreg can-migrate DEVICE --to HOST``, ``mdevreg can-migrate --batch FILE``."""
 
 from __future__ import annotations
 
 import click
 
 from mdevreg.cli.answered import answer_view
+from mdevreg.cli.batch_file import pairs_in
+from mdevreg.cli.batch_view import batch_view
+from mdevreg.cli.files import STDIN, read_whole
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, View
 from mdevreg.cli.words import reliance, where_read
+from mdevreg.errors import UsageError
+from mdevreg.query.gathered import can_migrate_each
 from mdevreg.query.questions import can_migrate
+
+#: 10,000 pairs of the longest names.
+MAX_FILE_BYTES = 32 * 1024 * 1024
 
 
 @click.command(
@@ -19,20 +27,39 @@ from mdevreg.query.questions import can_migrate
         ("mdevreg can-migrate 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 --to beta", "Would beta load this mdev's stream?"),
         ("mdevreg can-migrate alpha/mtty/mtty-1 --to beta/mtty", "Would it, before any device exists?"),
         ("mdevreg can-migrate alpha/0000:3b:00.4 --to beta && echo go", "A VF; the exit code answers."),
+        ("mdevreg can-migrate --batch pairs.txt -o csv", "Many at once: a line each of DEVICE HOST."),
     ),
 )
-@click.argument("device")
-@click.option("--to", required=True, metavar="HOST[/PARENT[/TYPE]]", help="Where the stream would be loaded.")
+@click.argument("device", required=False)
+@click.option("--to", metavar="HOST[/PARENT[/TYPE]]", help="Where the stream would be loaded.")
+@click.option("--batch", metavar="FILE|-", help="Pairs in the place of DEVICE and --to: lines of DEVICE HOST, or JSON.")
 @click.pass_obj
-def command(session: Session, device: str, to: str) -> View:
+def command(session: Session, device: str | None, to: str | None, batch: str | None) -> View:
     """Tell whether DEVICE can migrate to a host, and why (not).
 
     It can if its migration stream would load there.
 
     DEVICE is an mdev's uuid, HOST/VF (a PCI address), or HOST/PARENT/TYPE for a device that could be created.
     `mdevreg explain CODE` tells what a reason means and what to do.
+
+    With --batch up to 10,000 pairs are answered in codes, and the exit code is the worst of theirs: 2 if one has no
+    answer, else 1, 3 or 0. JSON is [{"device": "…", "to": "…"}, …].
     """
+    if batch is not None:
+        if device is not None or to is not None:
+            raise UsageError("DEVICE and --to are in the lines of the --batch file; see: mdevreg can-migrate --help")
+        return _batch(session, batch)
+    if device is None or to is None:
+        raise UsageError("expected DEVICE --to HOST, or --batch FILE; see: mdevreg can-migrate --help")
     moment = session.moment
     with session.door() as door:
         answer = can_migrate(door, device, to, now=session.now, moment=moment, rules=session.rules)
     return answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of))
+
+
+def _batch(session: Session, file: str) -> View:
+    data, _ = read_whole(file, MAX_FILE_BYTES, now=session.now)
+    pairs = pairs_in(data, "stdin" if file == STDIN else file)
+    moment = session.moment
+    with session.door() as door:
+        return batch_view(can_migrate_each(door, pairs, now=session.now, moment=moment, rules=session.rules))
