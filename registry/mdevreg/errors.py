@@ -23,6 +23,8 @@ A code is frozen once released; the sentence beside it may change. Missing knowl
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class MdevregError(Exception):
     """Root of the tree. ``code`` is UPPER_SNAKE and stable; ``str(error)`` is one readable sentence."""
@@ -44,14 +46,24 @@ class UsageError(MdevregError):
 
 
 class NotFoundError(UsageError):
-    """Nothing of that name. ``nearest`` holds up to three known names that look like it."""
+    """Nothing of that name. ``nearest`` holds up to three known names that look like it.
+
+    Finding them takes its time among many names; an error that was raised where there is none has ``look`` instead,
+    and ``completed`` is the same error with them.
+    """
 
     code = "NOT_FOUND"
 
-    def __init__(self, kind: str, name: str, nearest: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, kind: str, name: str, nearest: tuple[str, ...] = (), *, look: Callable[[], tuple[str, ...]] | None = None
+    ) -> None:
         hint = f"; the nearest known: {', '.join(nearest)}" if nearest else ""
         super().__init__(f"no {kind} is named {name!r}{hint}")
-        self.kind, self.name, self.nearest = kind, name, nearest
+        self.kind, self.name, self.nearest, self.look = kind, name, nearest, look
+
+    def completed(self) -> NotFoundError:
+        """The error with the nearest names."""
+        return self if self.look is None else NotFoundError(self.kind, self.name, self.look())
 
 
 class CatalogError(UsageError):

@@ -21,6 +21,8 @@ BEHIND_S = 10.0
 class Nearby(FleetDoor):
     """A ``FleetDoor`` that follows the stream over the registry's own connection; ``door`` answers the rest."""
 
+    patient = False  # it is asked in the event loop
+
     def __init__(self, door: Door, now_us: Callable[[], int]) -> None:
         self._following = Following(stale_after_s=DEFAULT_STALE_AFTER_S, now_us=now_us)
         self._now_us, self._least, self._failed = now_us, 0, False

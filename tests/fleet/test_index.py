@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdevreg.answering import brief_of
-from mdevreg.errors import UsageError
+from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW as LATEST
 from mdevreg.fleet import Brief, Fleet, FleetView
 from mdevreg.query import questions
@@ -293,6 +293,17 @@ def test_a_message_that_makes_no_sense_changes_nothing_and_is_told() -> None:
     found = fleet.apply(bad, now_us=NOW_US)
     assert [each.subject for each in found.refused] == [subject for subject, _ in bad]
     assert fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US) == before
+
+
+def test_the_nearest_names_are_looked_for_when_they_are_asked_for() -> None:
+    """A thousand unknown names must not cost a thousand searches: the error finds them, once, for who shows it."""
+    view = _indexed(FleetModel(), FleetModel().put(ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),)))).view
+    for ask in (view.can_migrate, view.pair):
+        with pytest.raises(NotFoundError) as caught:
+            ask(uuid_of(1), "alpah", **({"now_us": NOW_US} if ask == view.can_migrate else {}))
+        assert caught.value.nearest == ()
+        assert caught.value.completed().nearest == ("alpha",)
+        assert "nearest known: alpha" in str(caught.value.completed())
 
 
 def test_what_a_newer_registry_will_publish_is_passed_over() -> None:

@@ -77,7 +77,14 @@ def _replica(_: pytest.FixtureRequest, folder: Path) -> Iterator[OpenDoor]:
             yield partial(query.open, f"replica+{broker.url}")
 
 
-DOORS = {"memory": _memory, "sqlite": _sqlite, "postgresql": _postgresql, "nats": _nats, "replica": _replica, "http": _http}
+DOORS = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "nats": _nats,
+    "replica": _replica,
+    "http": _http,
+}
 
 
 @pytest.fixture(scope="module", params=DOORS)

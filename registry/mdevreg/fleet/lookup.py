@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.fleet.entries import DeviceRef, HostEntry
@@ -38,7 +38,7 @@ class Directory:
         if found is not None:
             text = f"{name!r} is the hostname of {len(found)} hosts; name one by its id: {', '.join(found)}"
             raise UsageError(text, code="AMBIGUOUS")
-        raise NotFoundError("host", name, nearest(name, (entry.hostname for entry in self.entries())))
+        raise _missing("host", name, lambda: (entry.hostname for entry in self.entries()))
 
     def id_of(self, name: str) -> str:
         """The id of a host of that id or hostname; the name itself where none is known, or several are."""
@@ -75,22 +75,27 @@ class Directory:
         if self.names.get(name) is not None:
             expected = "a device: an mdev uuid, HOST/DEVICE or HOST/PARENT/TYPE"
             raise UsageError(f"{name!r} is the host {self.host(name).hostname}; expected {expected}")
-        raise NotFoundError("device", name, nearest(name, self.devices))
+        raise _missing("device", name, lambda: self.devices)
 
     def _device_on(self, entry: HostEntry, name: str) -> DeviceRef:
         for ref in entry.devices:
             if ref.name == name:
                 return ref
-        raise NotFoundError("device", name, nearest(name, (ref.name for ref in entry.devices)))
+        raise _missing("device", name, lambda: (ref.name for ref in entry.devices))
 
     def _offered(self, entry: HostEntry, parent: str, kind: str) -> Source:
         slots = entry.layout.slots
         there = [(slot, of.types[slot - of.first][0]) for slot, (of, _) in enumerate(slots) if of.name == parent]
         if not there:
             known = {of.name for of in entry.layout.parents if of.types}
-            raise NotFoundError(f"parent on {entry.hostname}", parent, nearest(parent, known))
+            raise _missing(f"parent on {entry.hostname}", parent, lambda: known)
         for slot, name in there:
             if name == kind:
                 return entry, slot
-        known = {name for _, name in there}
-        raise NotFoundError(f"type of {entry.hostname}/{parent}", kind, nearest(kind, known))
+        types = {name for _, name in there}
+        raise _missing(f"type of {entry.hostname}/{parent}", kind, lambda: types)
+
+
+def _missing(kind: str, name: str, known: Callable[[], Iterable[str]]) -> NotFoundError:
+    """Among 100,000 names the nearest take a second to find: only who shows them looks for them."""
+    return NotFoundError(kind, name, look=lambda: nearest(name, known()))

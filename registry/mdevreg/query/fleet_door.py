@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from mdevreg.compatibility import Rules
-from mdevreg.errors import UsageError
+from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     NOW,
     Candidates,
@@ -37,7 +38,13 @@ from mdevreg.times import micros
 
 
 class FleetDoor:
-    """``mdevreg.query.door.Door`` over an index. ``view``: its newest snapshot; ``behind``: who knows the rest."""
+    """``mdevreg.query.door.Door`` over an index. ``view``: its newest snapshot; ``behind``: who knows the rest.
+
+    ``patient``: errors about unknown names tell the nearest known ones; else they have them looked for later
+    (``NotFoundError.completed``).
+    """
+
+    patient = True
 
     def __init__(self, view: Callable[[], FleetView], behind: Callable[[], Door]) -> None:
         self._view, self._behind = view, behind
@@ -69,13 +76,15 @@ class FleetDoor:
         """A source, and all that one target host offers."""
         if moment != NOW:
             return self._behind().pair(device, host, moment)
-        return self._view().pair(possible(device), possible(host))
+        with self._told():
+            return self._view().pair(possible(device), possible(host))
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         """A source, and every offer of its type in the fleet."""
         if moment != NOW:
             return self._behind().candidates(device, moment)
-        return self._view().candidates(possible(device))
+        with self._told():
+            return self._view().candidates(possible(device))
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
@@ -118,7 +127,7 @@ class FleetDoor:
         return self._behind().end_rule(rule, at=at, author=author)
 
     def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
-        """The answers to many pairs, all of one snapshot."""
+        """The answers to many pairs, all of one snapshot. Problems tell no nearest names: there may be thousands."""
         if moment != NOW:
             rules = Rules(stale_after_s=stale_after_s)
             return one_by_one(self._behind(), pairs, now=now, moment=moment, rules=rules)
@@ -129,7 +138,8 @@ class FleetDoor:
     def targets_page(self, asked: PageAsked, *, now: datetime) -> TargetPage:
         """One page of the hosts that could take a device."""
         if asked.moment == NOW:
-            return page_of(self._view(), asked, now=now)
+            with self._told():
+                return page_of(self._view(), asked, now=now)
         return targets_page(
             self._behind(),
             asked.device,
@@ -149,9 +159,17 @@ class FleetDoor:
     def accepting(self, host: str, *, now: datetime) -> AcceptedKinds:
         """What would become of each kind at a host."""
         view = self._view()
-        entry = view.directory.host(possible(host))
+        with self._told():
+            entry = view.directory.host(possible(host))
         accepted = view.accepting(entry.host, now_us=micros(now))
         return AcceptedKinds(entry.host, entry.hostname, accepted, view.position, now)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except NotFoundError as error:
+            raise (error.completed() if self.patient else error) from None
 
     def close(self) -> None:
         """Close the door behind. Closing twice is allowed."""

@@ -93,7 +93,8 @@ class ReplicaDoor(FleetDoor):
     def can_migrate(self, device: str, to: str, *, max_age_s: float | None = None) -> Brief:
         """Can this device's migration stream be loaded on that host? Microseconds; in codes, without sentences.
 
-        ``mdevreg.query.can_migrate(door, …)`` explains. Raises ``NotFoundError``, ``UsageError``.
+        ``mdevreg.query.can_migrate(door, …)`` explains. Raises ``NotFoundError`` (``completed()`` has the nearest known
+        names, which take their time), ``UsageError``.
         """
         age_us = None if max_age_s is None else int(max_age_s * 1e6)
         return self._follower.following.fleet.view.can_migrate(
@@ -128,7 +129,8 @@ class ReplicaDoor(FleetDoor):
         if moment != NOW:
             return super().host(name, moment)
         view = self.view
-        entry = view.directory.host(possible(name))
+        with self._told():
+            entry = view.directory.host(possible(name))
         state = decode_state(self._follower.document(entry.host))
         facts = decode_facts(bytes(state.facts)) if bytes(state.facts) != b"null" else None
         parents = tuple(decode_parent(bytes(state.parents[path])) for path in sorted(state.parents))

@@ -20,7 +20,7 @@ from mdevreg_server.cli.options import CREDS, DATABASE, database_url, say
 
 if TYPE_CHECKING:
     from mdevreg.catalog_folder import Reading
-    from mdevreg_server.rulebook import Changed
+    from mdevreg.query.requests import Changed
 
 _PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 #: What a request has beside its entries or names, at most: the author is a line.
@@ -175,7 +175,7 @@ def _requests(field: str, documents: Sequence[tuple[str, bytes]], author: str, m
 
 def _asked(broker: str, endpoint: str, requests: Callable[[int], Iterable[bytes]], creds: str | None) -> list[Changed]:
     from mdevreg_server.bus import ask
-    from mdevreg_server.rulebook import Changed
+    from mdevreg.query.requests import Changed
 
     replies = asyncio.run(ask(broker, subjects.decision(endpoint), requests, creds=creds, say=say))
     return [msgspec.json.decode(reply, type=Changed) for reply in replies]

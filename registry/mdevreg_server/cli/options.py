@@ -38,6 +38,23 @@ CATALOG = partial(
     envvar="MDEVREG_CATALOG",
     help="Your folder of catalog files; it is watched.  [env: MDEVREG_CATALOG]",
 )
+PARTITIONS = partial(
+    click.option,
+    "--partitions",
+    envvar="MDEVREG_PARTITIONS",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Share the ingest, in so many partitions, with others started so (PostgreSQL).  [env: MDEVREG_PARTITIONS]",
+)
+MAX_BYTES = partial(
+    click.option,
+    "--stream-max-bytes",
+    envvar="MDEVREG_STREAM_MAX_BYTES",
+    metavar="N",
+    type=click.IntRange(min=1_000_000),
+    help="Bound the records stream: agents wait while it is full.  [env: MDEVREG_STREAM_MAX_BYTES; default: as it is]",
+)
 
 
 def say(line: str) -> None:

@@ -190,7 +190,7 @@ def conflict_list(database: str | None) -> None:
     """Disputed hosts, and what was seen."""
     from mdevreg_server import presence
     from mdevreg_server.cli.options import reading
-    from mdevreg_server.messages import moment_of
+    from mdevreg.times import moment_of
 
     with reading(database_url(database)) as connection:
         found = presence.disputes(connection)

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from mdevreg.cli.examples import Exampled
-from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, NATS, database_url, say
+from mdevreg_server.cli.http_options import with_http
+from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, MAX_BYTES, NATS, PARTITIONS, database_url, say
 from mdevreg_server.folders import state_folder, url_file
+from mdevreg_server.http.config import HttpConfig
 
 
 @click.command(
@@ -34,14 +36,24 @@ from mdevreg_server.folders import state_folder, url_file
 @click.option("--seed", default=1, show_default=True, help="Seed of the simulated fleet.")
 @click.option("--agent/--no-agent", default=True, help="Run an agent on this machine's udev.", show_default=True)
 @CATALOG()
-def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, agent: bool, catalog: str | None) -> None:
+@with_http
+def up(
+    *,
+    port: int,
+    state_dir: Path | None,
+    demo_hosts: int | None,
+    seed: int,
+    agent: bool,
+    catalog: str | None,
+    http: HttpConfig | None,
+) -> None:
     """Run everything on this machine: broker, registry (SQLite), and an agent on its real udev."""
     from mdevreg_server.up import UpConfig, run_up
 
     # A simulated fleet has a folder of its own: it is nobody's history.
     usual = state_folder() / "demo" if demo_hosts else state_folder()
     told = None if state_dir else url_file().absolute()
-    run_up(UpConfig((state_dir or usual).absolute(), port, demo_hosts, seed, agent, told, catalog), say)
+    run_up(UpConfig((state_dir or usual).absolute(), port, demo_hosts, seed, agent, told, catalog, http), say)
 
 
 @click.command(
@@ -51,19 +63,44 @@ def up(port: int, state_dir: Path | None, demo_hosts: int | None, seed: int, age
             "mdevreg-server serve --database postgresql+psycopg://mdevreg@db/mdevreg --nats nats://broker:4222",
             "The registry of a fleet, over your own PostgreSQL and broker.",
         ),
+        (
+            "mdevreg-server serve --partitions 8",
+            "One of several, on any machines, that share the ingest of that fleet.",
+        ),
     ),
 )
 @DATABASE()
 @NATS()
 @CREDS()
 @CATALOG()
+@PARTITIONS()
+@MAX_BYTES()
+@with_http
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
-def serve(database: str | None, nats: str, creds: str | None, catalog: str | None, verbose: bool) -> None:
+def serve(
+    *,
+    database: str | None,
+    nats: str,
+    creds: str | None,
+    catalog: str | None,
+    partitions: int,
+    stream_max_bytes: int | None,
+    http: HttpConfig | None,
+    verbose: bool,
+) -> None:
     """Run the registry: consume records, keep their history, publish the fleet, answer questions."""
     from mdevreg_server.lines import Lines
     from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 
-    config = ServeConfig(database=database_url(database), nats=nats, creds=creds, catalog=catalog)
+    config = ServeConfig(
+        database=database_url(database),
+        nats=nats,
+        creds=creds,
+        catalog=catalog,
+        partitions=partitions,
+        max_bytes=stream_max_bytes,
+        http=http,
+    )
 
     async def run() -> None:
         stop = asyncio.Event()

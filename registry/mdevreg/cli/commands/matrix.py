@@ -29,8 +29,8 @@ from mdevreg.query.mapping import matrix
 def command(session: Session, *, sources: tuple[str, ...], targets: tuple[str, ...]) -> View:
     """Show which kinds of the fleet accept which: types under driver builds, not single hosts.
 
-    Keys: host, site, type, device_api, parent, driver, kernel_release, version, srcversion, build_id. Patterns are those
-    of a shell. All hosts' facts are taken as good; capacity is not looked at. Now only; asks a registry or a
+    Keys: host, site, type, device_api, parent, driver, kernel_release, version, srcversion, build_id. Patterns are
+    those of a shell. All hosts' facts are taken as good; capacity is not looked at. Now only; asks a registry or a
     replica, not a database.
     """
     ours, theirs = scope_of(sources, "--from"), scope_of(targets, "--to")

@@ -1,0 +1,176 @@
+"""Litestar's handlers: one for each row of the table of questions, one for each of what is posted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import structs
+
+from mdevreg.errors import DecodeError, UsageError
+from mdevreg.query.batch import MAX_PAIRS, BriefAnswers, problem_of
+from mdevreg.query.door import Door
+from mdevreg.query.gathered import WORTH_IT
+from mdevreg.query.requests import Ask, Decide, PairAsked
+from mdevreg.reasons import explained
+from mdevreg.rules import Rule
+from mdevreg_server.answers import answer, decide
+from mdevreg_server.http.asking import Asker
+from mdevreg_server.http.edge import named
+from mdevreg_server.http.forms import JSON, Rendered, chosen, query_of, render, response
+from mdevreg_server.http.gate import HTTP, Gate
+from mdevreg_server.http.models import MAX_EXPLAINED, CanMigrate, End, Explained, ExplainedAnswers
+from mdevreg_server.http.problems import RefusedError
+from mdevreg_server.http.routes import ROUTES, Route
+from mdevreg_server.http.tokens import Scope
+from mdevreg_server.rulebook import Decisions
+from mdevreg_server.tally import Tally
+
+T = TypeVar("T")
+
+#: Pairs of a batch that are answered in one go, where each blocks: then others have their turn, or the time is over.
+AT_ONCE = 50
+
+
+class Questions:
+    """What the handlers need."""
+
+    def __init__(
+        self, gate: Gate, asker: Asker, tally: Tally, decisions: Decisions, say: Callable[[str], None]
+    ) -> None:
+        self._gate, self._asker, self._tally, self._decisions, self._say = gate, asker, tally, decisions, say
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """All of them."""
+        return [
+            *(get(_path(route))(self._guarded("read", partial(self.question, route))) for route in ROUTES),
+            get("/v1/explain/{code:str}")(self._guarded("read", self.explain)),
+            post("/v1/can-migrate", status_code=200)(self._guarded("read", self.can_migrate)),
+            post("/v1/rules")(self._guarded("write", self.add_rule)),
+            post("/v1/rules/{rule:str}/end", status_code=200)(self._guarded("write", self.end_rule)),
+        ]
+
+    def _guarded(self, scope: Scope, work: Callable[[HTTP], Any]) -> Callable[..., Any]:
+        async def handle(request: HTTP) -> Response[bytes]:
+            self._gate.admit(request, scope)
+            done: Response[bytes] = await work(request)
+            return done
+
+        return handle
+
+    async def question(self, route: Route, request: HTTP) -> Response[bytes]:
+        """One of ``ROUTES``."""
+        form = chosen(request, listed=route.rows is not None)
+        given = None if route.named is None else named(str(request.path_params[route.named]).removeprefix("/"))
+        ask = route.read(query_of(request), given)
+
+        def work(door: Door, ask: Ask) -> Rendered:
+            reply = route.answer(door, ask)
+            self._tally.told("http", reply)
+            return render(reply, form, rows=route.rows, tag=route.tag)
+
+        return response(request, await self._asker.ask(route.endpoint, ask, work))
+
+    async def can_migrate(self, request: HTTP) -> Response[bytes]:
+        """Many pairs."""
+        form = chosen(request, listed=True)
+        asked = await _posted(request, CanMigrate)
+        async with self._asker.within():
+            reply = await (self._in_full(asked) if asked.explain else self._briefly(asked))
+        self._tally.told("http", reply)
+        return response(request, render(reply, form, rows="answers"))
+
+    async def _briefly(self, asked: CanMigrate) -> BriefAnswers:
+        if len(asked.pairs) > MAX_PAIRS:
+            raise _too_many(len(asked.pairs), MAX_PAIRS)
+        ask = _ask(asked, pairs=asked.pairs)
+        devices = {pair.device for pair in asked.pairs}
+        each_blocks = self._asker.blocks("can-migrate-batch", ask) and len(asked.pairs) < WORTH_IT * len(devices)
+        size = AT_ONCE if each_blocks else MAX_PAIRS
+        parts = [
+            await self._asker.ask(
+                "can-migrate-batch", structs.replace(ask, pairs=part), partial(answer, "can-migrate-batch")
+            )
+            for part in _parts(asked.pairs, size)
+        ]
+        answers = tuple(each for part in parts for each in part.answers)
+        return BriefAnswers(answers, max(part.position for part in parts), parts[0].answered_at, asked.as_of)
+
+    async def _in_full(self, asked: CanMigrate) -> ExplainedAnswers:
+        if len(asked.pairs) > MAX_EXPLAINED:
+            raise _too_many(len(asked.pairs), MAX_EXPLAINED)
+        now = datetime.now(UTC)
+        answers = [
+            await self._asker.ask("can-migrate", _ask(asked, device=pair.device, host=pair.to), partial(_in_full, pair))
+            for pair in asked.pairs
+        ]
+        for each in answers:
+            self._tally.told("http", each.answer)
+        position = max((each.answer.position for each in answers if each.answer is not None), default=0)
+        return ExplainedAnswers(tuple(answers), position, now, asked.as_of)
+
+    async def add_rule(self, request: HTTP) -> Response[bytes]:
+        """Add a rule; its id is given."""
+        return await self._decide(request, "add-rule", Decide(rule=await _posted(request, Rule)), 201)
+
+    async def end_rule(self, request: HTTP) -> Response[bytes]:
+        """End a rule."""
+        end = await _posted(request, End)
+        rule = named(str(request.path_params["rule"]))
+        return await self._decide(request, "end-rule", Decide(name=rule, author=end.author, at=end.at), 200)
+
+    async def _decide(self, request: HTTP, endpoint: str, asked: Decide, status: int) -> Response[bytes]:
+        form = chosen(request, listed=False)
+        decided = await self._asker.apart(partial(decide, endpoint, self._decisions, asked))
+        who = request.scope.get("auth")
+        if who is not None:
+            self._say(f"http.decided endpoint={endpoint} id={decided.id} token={who!r}")
+        return response(request, render(decided, form), status=status)
+
+    async def explain(self, request: HTTP) -> Response[bytes]:
+        """A reason code in plain words."""
+        form = chosen(request, listed=False)
+        return response(request, render(explained(named(str(request.path_params["code"]))), form, tag="facts"))
+
+
+def _path(route: Route) -> str:
+    """The path as Litestar writes it; a device's and a history's name may have slashes."""
+    if route.named is None:
+        return route.path
+    kind = "str" if route.named == "host" else "path"
+    return route.path.replace(f"{{{route.named}}}", f"{{{route.named}:{kind}}}")
+
+
+async def _posted(request: HTTP, kind: type[T]) -> T:
+    """The body. Raises ``RefusedError`` (415), ``DecodeError`` (BAD_REQUEST)."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise RefusedError(415, "MEDIA_TYPE", f"the body must be {JSON}, and say so by Content-Type")
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"the request can't be read: {error}", code="BAD_REQUEST") from error
+
+
+def _ask(asked: CanMigrate, **fields: Any) -> Ask:
+    return Ask(as_of=asked.as_of, known_at=asked.known_at, stale_after_s=asked.stale_after_s, **fields)
+
+
+def _in_full(pair: PairAsked, door: Door, ask: Ask) -> Explained:
+    try:
+        return Explained(pair.device, pair.to, answer=answer("can-migrate", door, ask))
+    except UsageError as error:
+        return Explained(pair.device, pair.to, problem=problem_of(error))
+
+
+def _parts(pairs: Sequence[PairAsked], size: int) -> list[tuple[PairAsked, ...]]:
+    """At least one, for an empty question has an answer too."""
+    return [tuple(pairs[first : first + size]) for first in range(0, len(pairs), size)] or [()]
+
+
+def _too_many(count: int, most: int) -> UsageError:
+    return UsageError(f"{count} pairs in one question; at most {most} are answered", code="TOO_MANY_PAIRS")
