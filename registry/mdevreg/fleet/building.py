@@ -24,6 +24,7 @@ class Builder:
         self._kinds = Kinds(Places(rules))
         self._layouts: dict[object, Layout] = {}
         self._offerings = Offerings()
+        self._texts: dict[str, str] = {}
         self._builds: dict[DriverBuild, DriverBuild] = {}
         self._frees: dict[tuple[int | None, ...], tuple[int | None, ...]] = {}
 
@@ -31,10 +32,11 @@ class Builder:
         """Whether these rules tell the same places apart as those that it was made for."""
         return Places(rules).scopes == self._kinds.places.scopes
 
-    def entry(self, head: HostHead, index: HostIndex, before: HostEntry | None) -> HostEntry:
+    def entry(self, head: HostHead, index: HostIndex, before: HostEntry | None, hostname: str) -> HostEntry:
         """The entry of a host. Raises ``DecodeError`` for a profile that was not published before it."""
         host = before.host if before is not None else head.host
-        hostname = index.hostname or host
+        if before is not None and before.hostname == hostname:
+            hostname = before.hostname
         evidence = Evidence(host, hostname, index.site)
         layout = self._layout(index, evidence)
         free = tuple([count for parent in index.parents.values() for _, count in parent.types.values()])
@@ -44,8 +46,8 @@ class Builder:
             host=host,
             hostname=hostname,
             name=before.name if before is not None else hostname,
-            site=index.site,
-            kernel_release=index.kernel_release,
+            site=self._shared(index.site),
+            kernel_release=self._shared(index.kernel_release),
             changed_at=head.observed_at,
             position=head.position,
             token=token_of(head.digest, head.position),
@@ -76,6 +78,10 @@ class Builder:
         )
         members = layout.members(entry.free, self._offerings)
         return structs.replace(entry, layout=layout, members=members, devices=devices)
+
+    def _shared(self, text: str | None) -> str | None:
+        """The same text as many hosts have it."""
+        return None if text is None else self._texts.setdefault(text, text)
 
     def _layout(self, index: HostIndex, evidence: Evidence) -> Layout:
         if self._kinds.places.scopes:
