@@ -59,6 +59,25 @@ class Scope(Strict, frozen=True):
 FLEET = Scope()
 
 
+def scope_in(words: str) -> Scope:
+    """The scope that ``str`` made words of: ``KEY=PATTERN|PATTERN …``. Raises ``UsageError``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for word in words.split():
+        key, equals, patterns = word.partition("=")
+        if key not in Scope.__struct_fields__ or not equals or not patterns or key in found:
+            keys = ", ".join(Scope.__struct_fields__)
+            raise UsageError(f"{word[:80]!r} is no part of a scope; expected KEY=PATTERN|PATTERN, each KEY of: {keys}")
+        found[key] = tuple(patterns.split("|"))
+    return Scope(**found)
+
+
+def words_of(scope: Scope) -> str:
+    """A scope in words. Raises ``UsageError`` for patterns that no words have: with spaces or ``|``."""
+    if scope_in(str(scope)) != scope:
+        raise UsageError(f"a pattern of {scope} has a space or a '|', which can't be asked over a network")
+    return str(scope)
+
+
 class Rule(Strict, frozen=True):
     """One rule as it is in the log. ``versions``: what a deny is about, or a pin narrows to; in ``scheme``.
 
@@ -82,6 +101,10 @@ class Rule(Strict, frozen=True):
     def in_force(self, at: datetime) -> bool:
         """Whether it holds at a time."""
         return self.valid_from <= at and (self.valid_until is None or at < self.valid_until)
+
+    def over(self, at: datetime) -> bool:
+        """Whether it has ended by a time, and so will never hold again."""
+        return self.valid_until is not None and self.valid_until <= at
 
     def narrowed_to(self) -> StreamSet | None:
         """Its versions, understood; ``None``: it names none. Raises ``VersionError``."""

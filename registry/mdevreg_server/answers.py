@@ -1,62 +1,51 @@
-"""What may be asked of a registry over a network, and decided: one table for NATS and HTTP. Pure but for the door."""
+"""What may be asked of a registry over a network, and decided: one table for NATS and HTTP. Pure but for the door.
+
+The requests and their bounds are in ``mdevreg.query.requests``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
-from msgspec import Meta
 
-from mdevreg.catalog import Entry
-from mdevreg.compatibility import DEFAULT_STALE_AFTER_S, Rules
+from mdevreg.compatibility import Rules
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
-from mdevreg.facts import Moment
-from mdevreg.knowledge import MAX_ENTRIES
-from mdevreg.query import questions
+from mdevreg.query import mapping, pages, questions
+from mdevreg.query.batch import NearDoor
 from mdevreg.query.door import Door
-from mdevreg.rules import Rule
-from mdevreg.shapes import Line, Name, Path, Strict, Time
-from mdevreg.verdict import Outcome
+from mdevreg.query.gathered import can_migrate_each
+from mdevreg.query.pages import PagingDoor
+from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody, check
+from mdevreg.query.schemas import schemas
+from mdevreg.rules import scope_in
 from mdevreg_server.rulebook import Decisions
 
+T = TypeVar("T")
 
-class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request. Which fields an endpoint needs: ``docs/protocol.md``."""
 
-    format: Name | None = None
-    device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
-    host: Path | None = None
-    name: Path | None = None
-    limit: int | None = None
-    outcome: Outcome | None = None
-    as_of: Time | None = None
-    known_at: int | None = None
-    stale_after_s: float = DEFAULT_STALE_AFTER_S
+class NearbyDoor(Door, NearDoor, PagingDoor, Protocol):
+    """A door whose answers come from this process's memory, without waiting: verdicts, batches and pages."""
 
     @property
-    def moment(self) -> Moment:
-        """The two times of the question."""
-        return Moment(self.as_of, self.known_at)
-
-    def need(self, field: str) -> str:
-        """A field that the endpoint can't do without. Raises ``UsageError``."""
-        value = getattr(self, field)
-        if value is None:
-            raise UsageError(f"the request has no {field!r}")
-        return str(value)
+    def ready(self) -> bool:
+        """Whether it holds the whole fleet, and follows it."""
+        ...
 
 
-T = TypeVar("T")
 Endpoint = Callable[[Door, Ask], Any]
+
+#: Pairs of a batch that are answered in the event loop, if they are answered from memory: a few milliseconds' work.
+MAX_INLINE_PAIRS = 1_000
 
 ENDPOINTS: dict[str, Endpoint] = {
     "hosts": lambda door, ask: door.hosts(ask.moment),
     "host": lambda door, ask: door.host(ask.need("host"), ask.moment),
     "pair": lambda door, ask: door.pair(ask.need("device"), ask.need("host"), ask.moment),
     "candidates": lambda door, ask: door.candidates(ask.need("device"), ask.moment),
-    "history": lambda door, ask: door.history(ask.need("name"), ask.moment, 100 if ask.limit is None else ask.limit),
+    "history": lambda door, ask: door.history(ask.need("name"), ask.moment, ask.limit or 100),
     "drivers": lambda door, ask: door.drivers(ask.moment),
     "loading": lambda door, ask: door.loading(ask.need("format"), ask.moment),
     "rules": lambda door, ask: door.rules(ask.moment),
@@ -64,6 +53,13 @@ ENDPOINTS: dict[str, Endpoint] = {
         door,
         ask.need("device"),
         ask.need("host"),
+        now=datetime.now(UTC),
+        moment=ask.moment,
+        rules=Rules(stale_after_s=ask.stale_after_s),
+    ),
+    "can-migrate-batch": lambda door, ask: can_migrate_each(
+        door,
+        ask.pairs or (),
         now=datetime.now(UTC),
         moment=ask.moment,
         rules=Rules(stale_after_s=ask.stale_after_s),
@@ -77,19 +73,29 @@ ENDPOINTS: dict[str, Endpoint] = {
         limit=ask.limit,
         outcome=ask.outcome,
     ),
+    "targets-page": lambda door, ask: pages.targets_page(
+        door,
+        ask.need("device"),
+        now=datetime.now(UTC),
+        moment=ask.moment,
+        rules=Rules(stale_after_s=ask.stale_after_s),
+        limit=ask.limit or pages.DEFAULT_LIMIT,
+        outcome=ask.outcome,
+        site=ask.site,
+        cursor=ask.cursor,
+    ),
+    "matrix": lambda door, ask: mapping.matrix(
+        door, now=datetime.now(UTC), sources=scope_in(ask.sources or ""), targets=scope_in(ask.targets or "")
+    ),
+    "accepting": lambda door, ask: mapping.accepting(door, ask.need("host"), now=datetime.now(UTC)),
+    "schema": lambda _, ask: schemas(ask.name),
 }
 
+#: Questions that a door in this process may answer from memory (``door_for``).
+NEAR = frozenset({"accepting", "can-migrate", "can-migrate-batch", "matrix", "targets", "targets-page"})
 
-class Decide(Strict, frozen=True):
-    """A decision. Which fields an endpoint needs: ``docs/protocol.md``."""
-
-    rule: Rule | None = None
-    entries: Annotated[tuple[Entry, ...], Meta(max_length=MAX_ENTRIES)] | None = None
-    names: Annotated[tuple[Name, ...], Meta(max_length=MAX_ENTRIES)] | None = None
-    name: Path | None = None
-    at: Time | None = None
-    author: Line | None = None
-
+#: Of these, what may take longer than other questions should wait.
+_LONG = frozenset({"accepting", "matrix", "targets"})
 
 Decision = Callable[[Decisions, Decide], Any]
 
@@ -106,8 +112,62 @@ DECISIONS: dict[str, Decision] = {
     ),
 }
 
-ask_decoder = msgspec.json.Decoder(Ask)
-decide_decoder = msgspec.json.Decoder(Decide)
+_ask = msgspec.json.Decoder(Ask)
+_decide = msgspec.json.Decoder(Decide)
+
+
+def answer(endpoint: str, door: Door, ask: Ask) -> Any:
+    """The answer to a question. Raises what the door raises, and ``UsageError``."""
+    check(endpoint, ask)
+    return ENDPOINTS[endpoint](door, ask)
+
+
+def decide(endpoint: str, decisions: Decisions, asked: Decide) -> Any:
+    """Take a decision. Raises what it raises, and ``UsageError``."""
+    check(endpoint, asked)
+    return DECISIONS[endpoint](decisions, asked)
+
+
+def door_for(endpoint: str, ask: Ask, door: Door, near: NearbyDoor | None) -> tuple[Door, bool]:
+    """Which door answers, and whether at once: in the caller's event loop, in no thread of a pool.
+
+    A door in this process answers verdicts about now (``NEAR``) while it is ready; everything else, and everything
+    until then, the database. From memory a verdict, a page, or a batch of up to ``MAX_INLINE_PAIRS`` takes less time
+    than handing it to a thread and back; longer work must not keep other questions waiting.
+    """
+    if endpoint == "schema":
+        return door, True  # is asked of no door
+    now = ask.as_of is None and ask.known_at is None
+    if near is None or endpoint not in NEAR or not now or not near.ready:
+        return door, False
+    return near, endpoint not in _LONG and len(ask.pairs or ()) <= MAX_INLINE_PAIRS
+
+
+def read_ask(data: bytes) -> Ask:
+    """Read a question; an empty one is ``{}``. Raises ``DecodeError`` (BAD_REQUEST, REQUEST_TOO_LARGE)."""
+    return _read(_ask, data)
+
+
+def read_decide(data: bytes) -> Decide:
+    """Read a decision. Raises ``DecodeError`` (BAD_REQUEST, REQUEST_TOO_LARGE)."""
+    return _read(_decide, data)
+
+
+def http_status(error: MdevregError) -> int:
+    """The HTTP number of an error: the services API reuses them."""
+    if error.code in {"REQUEST_TOO_LARGE", "ANSWER_TOO_LARGE"}:
+        return 413
+    for kind, number in ((NotFoundError, 404), (UsageError, 400), (DecodeError, 400), (AuthError, 403)):
+        if isinstance(error, kind):
+            return number
+    return 503 if isinstance(error, UnreachableError) or error.code == "NO_INDEX" else 500
+
+
+def body_of(error: MdevregError) -> ErrorBody:
+    """An error as the body of a reply."""
+    if isinstance(error, NotFoundError):
+        return ErrorBody(error.code, error.message, error.nearest, error.kind, error.name)
+    return ErrorBody(error.code, error.message)
 
 
 def _need(value: T | None, field: str) -> T:
@@ -116,17 +176,11 @@ def _need(value: T | None, field: str) -> T:
     return value
 
 
-def read_request(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
-    """Read a request; an empty one is ``{}``. Raises ``DecodeError`` (code BAD_REQUEST)."""
+def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    if len(data) > MAX_REQUEST_BYTES:
+        text = f"the request has {len(data)} bytes; at most {MAX_REQUEST_BYTES} are read"
+        raise DecodeError(text, code="REQUEST_TOO_LARGE")
     try:
         return decoder.decode(data or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"the request can't be read: {error}", code="BAD_REQUEST") from error
-
-
-def http_status(error: MdevregError) -> int:
-    """The HTTP number of an error: the services API reuses them."""
-    for kind, number in ((NotFoundError, 404), (UsageError, 400), (DecodeError, 400), (AuthError, 403)):
-        if isinstance(error, kind):
-            return number
-    return 503 if isinstance(error, UnreachableError) else 500

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from mdevreg.facts import Moment
 from mdevreg.timeline import OPEN
-from mdevreg_server.messages import micros
+from mdevreg.times import micros
 from mdevreg_server.tables import Base, RecordLog, table_of
 
 #: ``as_of`` / ``known_at`` of "now": inside every period that holds until further notice, and in no other.

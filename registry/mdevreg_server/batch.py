@@ -13,13 +13,14 @@ from mdevreg.errors import DecodeError
 from mdevreg.objects import Effect, Profiles
 from mdevreg.state import Entry, HostFold, valid_time
 from mdevreg.timeline import supersede
+from mdevreg.times import micros
 from mdevreg.wire import Decoded
 from mdevreg_server import quarantine
 from mdevreg_server.bulk import Bulk
 from mdevreg_server.hosts import Hosts, Known, state_columns
 from mdevreg_server.intervals import Pending, Shape
 from mdevreg_server.late import rebuild_host
-from mdevreg_server.messages import Message, micros
+from mdevreg_server.messages import Message
 from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard
 from mdevreg_server.quarantine import Refusal
 from mdevreg_server.tables import HostState, Profile, RecordLog, table_of
@@ -37,7 +38,6 @@ class Memory(msgspec.Struct):
     hosts: Hosts
     profiles: Profiles
     stored_profiles: set[str]
-    present: set[str] = msgspec.field(default_factory=set)  # hosts that were heard before
     position: int = 0
 
 
@@ -53,6 +53,7 @@ class Batch:
         self.refused: list[Refusal] = []
         self.duplicates = 0
         self._known: dict[str, Known] = {}
+        self._unheard: set[str] = set()  # hosts that may never have been heard before
         self._pending = Pending(memory.layout)
         self._profiles: set[str] = set()
         self.profiles: set[str] = set()  # new ones, stored by this batch
@@ -63,9 +64,8 @@ class Batch:
 
     def run(self, connection: sa.Connection, items: Sequence[tuple[Message, Decoded | DecodeError]]) -> None:
         """Fold and write everything."""
-        hosts = [host for message, item in items if (host := _host_of(message, item)) is not None]
-        self._known = self.memory.hosts.load(connection, hosts)
-        self.disputed = self._disputed(connection, hosts)
+        self.read(connection, items)
+        self.disputed = self._disputed(connection, list(self._known))
         for message, item in items:
             if isinstance(item, DecodeError):
                 self.refused.append(Refusal(message, item.code, item.message))
@@ -80,12 +80,19 @@ class Batch:
         if self.touched:
             upsert(connection, HostState, [state_columns(fold) for fold in self.touched.values()])
 
+    def read(self, connection: sa.Connection, items: Sequence[tuple[Message, Decoded | DecodeError]]) -> None:
+        """Load what is to be folded. Nobody else changes it, so that this may come before any lock."""
+        if not self._known:
+            hosts = [host for message, item in items if (host := _host_of(message, item)) is not None]
+            self._unheard = {host for host in hosts if host not in self.memory.hosts}
+            self._known = self.memory.hosts.load(connection, hosts)
+
     def _disputed(self, connection: sa.Connection, hosts: list[str]) -> dict[str, str]:
         return conflicts(connection, hosts)
 
     def _greet(self, connection: sa.Connection) -> None:
         """A host's first record is a sign of life, in the same transaction; later ones are written by the pulse."""
-        if new := {host: Heard(self.now_us) for host in self.touched if host not in self.memory.present}:
+        if new := {host: Heard(self.now_us) for host in self.touched if host in self._unheard}:
             heard(connection, new)
 
     def _one(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 
@@ -15,12 +15,14 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
+    ConsumerInfo,
     DeliverPolicy,
     DiscardPolicy,
     RetentionPolicy,
     StorageType,
     StreamConfig,
     StreamInfo,
+    SubjectTransform,
 )
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
@@ -28,11 +30,14 @@ from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.errors import AuthError, RemoteError, StateError, UnreachableError, UsageError
 from mdevreg.query.connection import connect as first_connection
+from mdevreg_server.partitions import Part
 
 #: The broker's copy is a replay buffer, not the system of record: 30 days.
 RECORDS_MAX_AGE_S = 30 * 86_400
 #: Long enough for a database that is locked or away for a while; a redelivery is harmless anyway.
 ACK_WAIT_S = 60
+#: After this time without a reader the broker forgets a partition's consumer; its position is in SQL.
+FORGOTTEN_S = 3_600
 #: Messages over the longest record still reach quarantine, up to this; the broker refuses more.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
@@ -42,6 +47,8 @@ ANSWER_S = 15.0
 _NO_JETSTREAM = (None, 10076, 10039)
 #: What a broken or restarting broker may answer; the caller attaches again.
 BROKEN = (APIError, NoRespondersError, ConnectionClosedError, TimeoutError, nats.errors.Error)
+
+_DEALING = SubjectTransform(src=subjects.RECORDS_SUBJECTS, dest=subjects.DEALT)
 
 
 async def connect(
@@ -83,10 +90,26 @@ async def leave(client: Client) -> None:
         await client.close()
 
 
-async def ensure_streams(js: JetStreamContext) -> tuple[StreamInfo, StreamInfo]:
-    """Create MDEVREG_RECORDS and MDEVREG_FLEET where they are missing. Raises ``StateError`` without JetStream."""
+class Wanted(msgspec.Struct, frozen=True):
+    """What is asked of MDEVREG_RECORDS. ``dealt``: records are stored by slots; once they are, it stays so.
+
+    ``max_bytes``: when it is full, the broker refuses records, and agents keep them; ``None``: as it is.
+    """
+
+    dealt: bool = False
+    max_bytes: int | None = None
+
+
+AS_IT_IS = Wanted()
+
+
+async def ensure_streams(js: JetStreamContext, wanted: Wanted = AS_IT_IS) -> tuple[StreamInfo, StreamInfo]:
+    """Create MDEVREG_RECORDS and MDEVREG_FLEET where they are missing, and make the first as it is wanted.
+
+    Raises ``StateError`` without JetStream, or if the broker can't do what is wanted.
+    """
     try:
-        return await _ensure(js, _records()), await _ensure(js, _fleet())
+        return await _wanted(js, await _ensure(js, _records()), wanted), await _ensure(js, _fleet())
     except ServiceUnavailableError as error:
         if error.err_code not in _NO_JETSTREAM:
             raise  # it is coming up, or has no leader yet
@@ -99,6 +122,24 @@ async def _ensure(js: JetStreamContext, config: StreamConfig) -> StreamInfo:
         return await js.stream_info(str(config.name))
     except NotFoundError:
         return await js.add_stream(config)
+
+
+async def _wanted(js: JetStreamContext, info: StreamInfo, wanted: Wanted) -> StreamInfo:
+    """A broker may take a setting that it does not know, and drop it: what it answers counts."""
+    if wanted.max_bytes is not None and not _bounded(info.config, wanted.max_bytes):
+        bounded = info.config.evolve(max_bytes=wanted.max_bytes, discard=DiscardPolicy.NEW)
+        info = await js.update_stream(bounded)
+    if wanted.dealt and info.config.subject_transform is None:
+        info = await js.update_stream(info.config.evolve(subject_transform=_DEALING))
+    found = info.config.subject_transform
+    if wanted.dealt and (found is None or (found.src, found.dest) != (_DEALING.src, _DEALING.dest)):
+        text = f"{subjects.RECORDS_STREAM} has the subject transform {found}, expected {_DEALING}; nats-server must be "
+        raise StateError(f"{text}2.10 or newer, and nobody else may transform its subjects", code="NOT_DEALT")
+    return info
+
+
+def _bounded(config: StreamConfig, max_bytes: int) -> bool:
+    return (config.max_bytes, config.discard) == (max_bytes, DiscardPolicy.NEW)
 
 
 def _records() -> StreamConfig:
@@ -125,23 +166,48 @@ def _fleet() -> StreamConfig:
     )
 
 
-async def renew_consumer(js: JetStreamContext, durable: str, start: int) -> None:
-    """The durable pull consumer, made anew to deliver from stream sequence ``start`` on.
+async def renew_consumer(js: JetStreamContext, part: Part, start: int) -> ConsumerInfo:
+    """A partition's durable pull consumer, made anew to deliver from stream sequence ``start`` on.
 
     What an earlier one has delivered and saw no ack for would come only after its ack wait; worse, with ack
     policy *all*, the ack of a later message would count for it. The position in SQL is the truth.
     """
     with suppress(NotFoundError):
-        await js.delete_consumer(subjects.RECORDS_STREAM, durable)
+        await js.delete_consumer(subjects.RECORDS_STREAM, part.durable)
     config = ConsumerConfig(
-        durable_name=durable,
+        durable_name=part.durable,
+        filter_subjects=list(part.filters) or None,
+        inactive_threshold=FORGOTTEN_S if part.filters else None,  # one of another number of partitions
         ack_policy=AckPolicy.ALL,
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=start,
         ack_wait=ACK_WAIT_S,
         max_ack_pending=20_000,
     )
-    await js.add_consumer(subjects.RECORDS_STREAM, config)
+    return await js.add_consumer(subjects.RECORDS_STREAM, config)
+
+
+async def drained(js: JetStreamContext, part: Part) -> bool:
+    """Whether everything that a partition's consumer has to deliver was acked."""
+    info = await js.consumer_info(subjects.RECORDS_STREAM, part.durable)
+    return not info.num_pending and not info.num_ack_pending
+
+
+async def make_room(js: JetStreamContext, consumed: Callable[[str], Awaitable[int]]) -> int:
+    """Where MDEVREG_RECORDS is bounded and more than half full, remove the older half of what was consumed.
+
+    ``consumed``: up to which sequence, in a life of the stream. Returns how many messages were removed.
+    """
+    info = await js.stream_info(subjects.RECORDS_STREAM)
+    bound, state = info.config.max_bytes or 0, info.state
+    if bound <= 0 or state.bytes * 2 <= bound:
+        return 0
+    reached = min(await consumed(life_of(info)), state.last_seq)
+    upto = state.first_seq + (reached - state.first_seq + 2) // 2
+    if upto <= state.first_seq:
+        return 0
+    await js.purge_stream(subjects.RECORDS_STREAM, seq=upto)
+    return upto - state.first_seq
 
 
 def life_of(info: StreamInfo) -> str:

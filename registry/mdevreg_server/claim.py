@@ -1,5 +1,8 @@
 """One registry per database: a claim that ends with the process, or the connection, that holds it.
 
+Registries that share one (``membership``) hold the advisory lock shared, so that they and the sole one exclude each
+other.
+
 SQLite: flock(2) on a file beside the database. PostgreSQL: a session's advisory lock (through a pooler, sessions
 must be kept). The ledger's fence stays what protects the history; the claim protects the registry that was
 there first from one that is started by mistake.
@@ -58,9 +61,9 @@ class _FileClaim:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise StateError(f"{self._path} can't be written: {error.strerror}; make its folder writable") from error
-        if not _within_patience(lambda: _locked(file)):
+        if not within_patience(lambda: _locked(file)):
             os.close(file)
-            raise _taken(self._engine)
+            raise taken(self._engine)
         self._file = file
 
     def release(self) -> None:
@@ -80,9 +83,9 @@ class _AdvisoryClaim:
         with converted(self._engine):
             session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             lock = sa.select(sa.func.pg_try_advisory_lock(ADVISORY_KEY))
-            if not _within_patience(lambda: bool(session.scalar(lock))):
+            if not within_patience(lambda: bool(session.scalar(lock))):
                 session.close()
-                raise _taken(self._engine)
+                raise taken(self._engine)
         self._session = session
 
     def release(self) -> None:
@@ -109,7 +112,8 @@ def _locked(file: int) -> bool:
     return False
 
 
-def _within_patience(attempt: Callable[[], bool]) -> bool:
+def within_patience(attempt: Callable[[], bool]) -> bool:
+    """Whether an attempt succeeded within ``PATIENCE_S``."""
     deadline = time.monotonic() + PATIENCE_S
     while not attempt():
         if time.monotonic() > deadline:
@@ -118,7 +122,8 @@ def _within_patience(attempt: Callable[[], bool]) -> bool:
     return True
 
 
-def _taken(engine: sa.Engine) -> StateError:
+def taken(engine: sa.Engine) -> StateError:
+    """The error of a database that is another registry's."""
     where = engine.url.render_as_string(hide_password=True)
     return StateError(
         f"another registry writes to {where}; stop it first, or give this one a database of its own",

@@ -12,8 +12,8 @@ from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Evidence
 from mdevreg.nearest import nearest
 from mdevreg.state import missing_of
+from mdevreg.times import moment_of
 from mdevreg_server.asking import At
-from mdevreg_server.messages import moment_of
 from mdevreg_server.tables import HostFact, HostPresence, HostState
 
 #: What ``evidence_of`` needs of a host; to be joined with ``joined``.
@@ -52,7 +52,7 @@ def evidence_of(row: Any, at: At) -> Evidence:
         host=row.host,
         hostname=row.hostname or row.host,
         site=row.site,
-        changed_at=None if changed is None else moment_of(changed),
+        changed_at=moment_of(changed) if changed else None,  # 0: nothing of it was ever applied
         last_seen=None if seen is None else moment_of(seen),
         leaving=bool(row.leaving) and not at.historical,
         in_sync=bool(row.in_sync) or at.historical,

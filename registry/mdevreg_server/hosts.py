@@ -13,11 +13,14 @@ from mdevreg import wire
 from mdevreg.objects import Key
 from mdevreg.records import HostBody, ParentBody, digest_of
 from mdevreg.state import Document, HostFold, Received
+from mdevreg_server.among import among
 from mdevreg_server.intervals import OpenRow, Shape, current_rows
 from mdevreg_server.tables import HostState, RecordLog
 
-#: Hosts kept in memory between batches; each takes a few kB to a few hundred kB.
+#: Hosts kept in memory between batches, of ``USUAL_BYTES`` of documents or less; one of ten times that counts as ten.
 DEFAULT_CACHED_HOSTS = 20_000
+#: A host takes about six times the bytes of its documents: 25 kB, and all together half a GB.
+USUAL_BYTES = 4_096
 
 
 class Known(msgspec.Struct):
@@ -34,6 +37,12 @@ class Hosts:
         self._layout = layout
         self._capacity = capacity
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._weights: dict[str, int] = {}  # in usual hosts
+        self._weight = 0
+        self._used: set[str] = set()  # since they were weighed
+
+    def __contains__(self, host: str) -> bool:
+        return host in self._known
 
     def load(self, connection: sa.Connection, hosts: Iterable[str]) -> dict[str, Known]:
         """The folds of these hosts, read from the database where they are not in memory."""
@@ -43,6 +52,7 @@ class Hosts:
             self._known.update(_load(connection, self._layout, missing[first : first + 500]))
         for host in wanted:
             self._known.move_to_end(host)
+        self._used.update(wanted)
         return {host: self._known[host] for host in wanted}
 
     def replace(self, known: Known) -> None:
@@ -51,12 +61,21 @@ class Hosts:
 
     def trim(self) -> None:
         """Forget the longest unused beyond the capacity. Call between batches."""
-        while len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        for host in self._used:
+            weight = _weight(self._known[host].fold)
+            self._weight += weight - self._weights.get(host, 0)
+            self._weights[host] = weight
+        self._used.clear()
+        while self._weight > self._capacity and self._known:
+            host, _ = self._known.popitem(last=False)
+            self._weight -= self._weights.pop(host)
 
     def forget(self) -> None:
         """Forget every fold: a failed transaction may have touched any."""
         self._known.clear()
+        self._weights.clear()
+        self._weight = 0
+        self._used.clear()
 
 
 def state_columns(fold: HostFold) -> dict[str, Any]:
@@ -76,10 +95,17 @@ def state_columns(fold: HostFold) -> dict[str, Any]:
     }
 
 
+def _weight(fold: HostFold) -> int:
+    documents = sum(len(document.raw) for document in fold.parents.values())
+    return 1 + documents // USUAL_BYTES
+
+
 def _load(connection: sa.Connection, layout: Mapping[str, Shape], hosts: list[str]) -> dict[str, Known]:
     found = {host: Known(HostFold(host), {}) for host in hosts}
-    for state in connection.execute(sa.select(HostState.__table__).where(HostState.host.in_(hosts))).mappings():
-        _restore(found[state["host"]].fold, state)
+    for state in connection.execute(
+        sa.select(HostState.__table__).where(among(connection, HostState.host, hosts))
+    ).mappings():
+        restore(found[state["host"]].fold, state)
     for host, objects in current_rows(connection, layout, hosts, open_only=True).items():
         for key, (row, *_) in objects.items():
             found[host].rows[key] = row
@@ -89,7 +115,8 @@ def _load(connection: sa.Connection, layout: Mapping[str, Shape], hosts: list[st
     return found
 
 
-def _restore(fold: HostFold, row: Any) -> None:
+def restore(fold: HostFold, row: Any) -> None:
+    """Put back what the ``host_state`` row of a fold has."""
     fold.epoch, fold.settled, fold.last_seq = row["epoch"], row["settled"], row["last_seq"]
     fold.retired = set(msgspec.json.decode(row["retired"], type=list[str]))
     fold.received = Received(msgspec.json.decode(row["received"], type=list[tuple[int, int]]))
@@ -106,7 +133,7 @@ def _load_documents(connection: sa.Connection, known: list[Known]) -> None:
     listed = sorted(positions)
     for first in range(0, len(listed), 500):
         statement = sa.select(RecordLog.position, RecordLog.body)
-        wanted = RecordLog.position.in_(listed[first : first + 500])
+        wanted = among(connection, RecordLog.position, listed[first : first + 500])
         bodies.update((position, body) for position, body in connection.execute(statement.where(wanted)))
     for host in known:
         for key, row in host.rows.items():

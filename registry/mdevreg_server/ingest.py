@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError, UnreachableError
-from mdevreg_server.bus import BROKEN, ensure_streams, life_of, renew_consumer
+from mdevreg_server.bus import AS_IT_IS, BROKEN, Wanted, drained, ensure_streams, life_of, renew_consumer
 from mdevreg_server.engine import REFUSED
 from mdevreg_server.fleet import Fleet
+from mdevreg_server.herald import Herald
 from mdevreg_server.ledger import MOVED, Applied, Ledger, Where
 from mdevreg_server.messages import Item, read_all, unbroken
+from mdevreg_server.partitions import WHOLE, Part
+from mdevreg_server.positions import LOST
 from mdevreg_server.publication import Publication
-from mdevreg_server.puller import Puller, acknowledge, message_of
+from mdevreg_server.puller import Puller, acknowledge, consecutive, delivery_of, message_of
 
 if TYPE_CHECKING:  # only the bus speaks NATS
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.js.api import StreamInfo
 
 T = TypeVar("T")
 
@@ -37,14 +41,17 @@ PULL_S = 2.0
 LOOKS_EVERY = 3
 RETRY_S = (0.2, 15.0)
 MARK_EVERY_S = 1.0
-#: Hosts per lot when the whole fleet is published.
-LOT = 500
+#: How long the end of a registry is put off for what is not published yet.
+SETTLE_S = 2.0
 #: What no waiting heals.
-FATAL = frozenset({"SECOND_WRITER", "WRONG_REVISION", "NO_JETSTREAM"})
+FATAL = frozenset({"SECOND_WRITER", "WRONG_REVISION", "NO_JETSTREAM", "NOT_DEALT", LOST})
 
 
 class Line:
-    """Ingest of one registry. ``run`` returns when it is cancelled, or raises what can't be waited out."""
+    """Ingest of one partition, or of all. ``run`` returns when it is cancelled, or raises what can't be waited out.
+
+    ``admit`` is told the stream's life before anything of it is consumed, and may raise ``StateError``: not yet.
+    """
 
     def __init__(
         self,
@@ -56,16 +63,19 @@ class Line:
         applied: Callable[[Applied], None],
         published: Callable[[Sequence[Publication]], None],
         say: Callable[[str], None],
+        part: Part = WHOLE,
+        wanted: Wanted = AS_IT_IS,
+        admit: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client, self._js = client, client.jetstream()
+        self._part, self._wanted, self._admit = part, wanted, admit
         self._ledger, self._writer, self._now_us = ledger, writer, now_us
-        self._on_applied, self._on_published, self._say = applied, published, say
-        self._fleet: Fleet | None = None
+        self._on_applied, self._say = applied, say
+        self.herald = Herald(ledger, writer, published=published, say=say, part=part)
         self._marked_at = 0.0
         self._reached: int | None = None  # stream sequence, since the line was attached
+        self._delivered = 0  # the consumer's own count of what arrived
         self._sending = _done()
-        self._published_position = ledger.position
-        self._publishing = asyncio.Lock()  # an older state of a host must not overtake a newer one
         self.attached = asyncio.Event()
 
     async def run(self) -> None:
@@ -89,38 +99,41 @@ class Line:
             await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311  (jitter)
             delay = min(delay * 2, RETRY_S[1])
 
-    async def publish(self, hosts: Sequence[str]) -> None:
-        """Publish the present state of some hosts: receipts that an agent lacks."""
-        if self._fleet is not None:
-            async with self._publishing:
-                await self._publish(await self._in_writer(lambda: self._ledger.publications(hosts)))
+    async def settle(self) -> None:
+        """At the end: publish what was committed last, and remember it, if the broker is there."""
+        if not self._client.is_connected:
+            return
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self.herald.rest()
+        except (*BROKEN, MdevregError) as error:  # the next start publishes it
+            self._say(f"fleet.unsettled error={error!r}")
+
+    async def publish(self, hosts: Sequence[str]) -> int:
+        """Publish the present state of some hosts: receipts that an agent lacks. Returns how many; 0: not attached."""
+        return await self.herald.publish(hosts)
 
     async def _attach(self) -> tuple[str, Puller]:
         self._sending = _done()
-        records, fleet = await ensure_streams(self._js)
+        records, fleet = await ensure_streams(self._js, self._wanted)
         created = life_of(records)
+        self._admit(created)
         await self._in_writer(self._ledger.reopen)
-        where = await self._in_writer(self._ledger.where)
-        known = where is not None and where.created == created and where.stream_seq <= records.state.last_seq
-        start = where.stream_seq + 1 if known and where else 1
-        await renew_consumer(self._js, subjects.DURABLE, start)
-        self._reached = None  # retention may have removed what would come first
-        self._fleet = Fleet(self._client, self._js, fleet)
-        await self._republish()
-        puller = await Puller(self._client, subjects.DURABLE, batch=BATCH, expires_s=PULL_S).open()
-        self._say(f"ingest.attached position={self._ledger.position} from_seq={start}")
+        await self._in_writer(self._ledger.verify)
+        reached = await self._in_writer(lambda: self._ledger.consumed(created))
+        start = reached + 1 if reached <= records.state.last_seq else 1
+        await renew_consumer(self._js, self._part, start)
+        self._reached, self._delivered = None, 0  # retention may have removed what would come first
+        await self._republish(fleet)
+        puller = await Puller(self._client, self._part.durable, batch=BATCH, expires_s=PULL_S).open()
+        whose = f"partition={self._part.label} " if self._part.label else ""
+        self._say(f"ingest.attached {whose}position={self._ledger.position} from_seq={start}")
         self.attached.set()
         return created, puller
 
-    async def _republish(self) -> None:
+    async def _republish(self, fleet: StreamInfo) -> None:
         """Publish what was committed and perhaps not published: after a crash, and to a broker that was wiped."""
-        fleet = self._fleet_now
-        done = await self._in_writer(lambda: self._ledger.published(fleet.where))
-        hosts = await self._in_writer(lambda: self._ledger.hosts_after(done))
-        for first in range(0, len(hosts), LOT):
-            await self.publish(hosts[first : first + LOT])
-        self._published_position = self._ledger.position
-        await self._mark()
+        await self.herald.attach(Fleet(self._client, self._js, fleet))
 
     async def _consume(self, puller: Puller, created: str) -> None:
         idle, reconnects = 0, self._reconnects
@@ -148,7 +161,7 @@ class Line:
 
     async def _batch(self, got: list[Msg], items: list[Item], created: str) -> None:
         messages = [message for message, _ in items]
-        whole = unbroken(messages, self._reached)
+        whole = consecutive(got, self._delivered) if self._part.filters else unbroken(messages, self._reached)
         if whole:
             await self._write(items[:whole], got[whole - 1], created)
         if whole < len(messages):  # lost with a connection; an ack of a later one would count for them
@@ -158,22 +171,22 @@ class Line:
     async def _write(self, items: list[Item], last: Msg, created: str) -> None:
         reached = max(items[-1][0].stream_seq, self._reached or 0)
         applied = await self._applied(items, Where(created, reached))
-        self._reached = reached
+        self._reached, self._delivered = reached, delivery_of(last)
         await acknowledge(self._client, last)
         self._on_applied(applied)
         await self._sent()
-        self._sending = asyncio.ensure_future(self._send(applied))  # while the next batch is written
+        self._sending = asyncio.ensure_future(self._send())  # while the next batch is written
 
     async def _sent(self) -> None:
         """The lot before is published, or its error is raised here."""
         await self._sending
 
-    async def _send(self, applied: Applied) -> None:
-        async with self._publishing:
-            await self._publish(applied.publications)
-        self._published_position = applied.position
-        if asyncio.get_running_loop().time() - self._marked_at > MARK_EVERY_S:
-            await self._mark()
+    async def _send(self) -> None:
+        await self.herald.drain()
+        now = asyncio.get_running_loop().time()
+        if now - self._marked_at > MARK_EVERY_S:
+            self._marked_at = now
+            await self.herald.mark()
 
     async def _applied(self, items: list[Item], where: Where) -> Applied:
         """Commit, however long the database is locked or full: nothing is acked meanwhile.
@@ -183,13 +196,18 @@ class Line:
         delay = RETRY_S[0]
         while True:
             try:
-                return await self._in_writer(lambda: self._commit(items, where))
+                return await self._in_writer(lambda: self._committed(items, where))
             except StateError as error:
                 if error.code in FATAL or error.code == MOVED:
                     raise
                 self._say(f"ingest.waiting code={error.code} error={error.message!r} retry_s={delay:.1f}")
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_S[1])
+
+    def _committed(self, items: list[Item], where: Where) -> Applied:
+        applied = self._commit(items, where)
+        self.herald.committed(applied)
+        return applied
 
     def _commit(self, items: list[Item], where: Where) -> Applied:
         # A batch fills the heap with young objects that all live until the commit: collect between batches.
@@ -208,23 +226,25 @@ class Line:
     async def _look(self, created: str) -> None:
         info = await self._js.stream_info(subjects.RECORDS_STREAM)
         fleet = await self._js.stream_info(subjects.FLEET_STREAM)
-        if life_of(info) != created or life_of(fleet) != self._fleet_now.created:
+        if life_of(info) != created or life_of(fleet) != self.herald.created:
             raise StateError("the broker's streams were created anew", code="STREAM_LOST")
         try:
             await self._in_writer(self._ledger.verify)
+            await self._skip(Where(created, info.state.last_seq))
         except StateError as error:
             if error.code != "DATABASE_LOCKED":  # somebody's long transaction: the next batch waits for it
                 raise
 
-    async def _publish(self, lot: Sequence[Publication]) -> None:
-        await self._fleet_now.publish(lot)
-        self._on_published(lot)
+    async def _skip(self, where: Where) -> None:
+        """What came for other partitions meanwhile need not be looked through again, nor counted as waiting."""
+        if self._part.filters and where.stream_seq > (self._reached or 0) and await drained(self._js, self._part):
+            await self._in_writer(lambda: self._ledger.skip(where))
+            self._reached = where.stream_seq
 
     async def _mark(self) -> None:
-        """Remember how far was published. Late is harmless: after a crash some hosts are published twice."""
-        where, position = self._fleet_now.where, self._published_position
+        """The line is idle: say and remember that all is published."""
         self._marked_at = asyncio.get_running_loop().time()
-        await self._in_writer(lambda: self._ledger.mark_published(where, position))
+        await self.herald.rest()
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
@@ -232,12 +252,6 @@ class Line:
     @property
     def _reconnects(self) -> int:
         return int(self._client.stats["reconnects"])
-
-    @property
-    def _fleet_now(self) -> Fleet:
-        if self._fleet is None:
-            raise RuntimeError("the line is not attached")
-        return self._fleet
 
 
 async def _pulled(puller: Puller) -> tuple[list[Msg], list[Item]]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from mdevreg.objects import Key, Value
 from mdevreg.timeline import OPEN, Row, Step
+from mdevreg_server.among import among
 from mdevreg_server.bulk import Bulk
 from mdevreg_server.tables import INTERVALS, table_of
 
@@ -100,7 +101,7 @@ def current_rows(
     found: dict[str, dict[Key, list[OpenRow]]] = {host: {} for host in wanted}
     for kind, shape in layout.items():
         table = shape.table
-        statement = sa.select(table).where(table.c.host.in_(wanted), table.c.system_to == OPEN)
+        statement = sa.select(table).where(among(connection, table.c.host, wanted), table.c.system_to == OPEN)
         if open_only:
             statement = statement.where(table.c.valid_to_us == OPEN)
         for row in connection.execute(statement.order_by(table.c.valid_from_us)).mappings():

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-1. One writer. The position is compared and set in the transaction; a second writer fails there, whole.
+1. One writer at a time. The log's position is locked, and compared or read, in the transaction; who has no right to
+   write (``positions``) fails there, whole.
 2. Exactly once in effect: a ``(host, epoch, seq)`` that is in the log changes nothing when it comes again.
 3. Nothing is dropped: what can't be applied is in quarantine when the transaction commits.
 4. After a failure nothing in memory is believed: folds are read again.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -21,8 +23,9 @@ from mdevreg.errors import DecodeError, MdevregError, StateError
 from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
-from mdevreg.subjects import FLEET_STREAM, RECORDS_STREAM
+from mdevreg.times import moment_of
 from mdevreg.wire import Decoded
+from mdevreg_server import positions
 from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
 from mdevreg_server.asking import LATEST
 from mdevreg_server.batch import LOG, Batch, Memory, Replay
@@ -30,15 +33,15 @@ from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import shapes
-from mdevreg_server.messages import Item, Message, moment_of, read, read_all
+from mdevreg_server.messages import Item, Message, read, read_all
+from mdevreg_server.portraits import portraits
+from mdevreg_server.positions import MOVED, Mark, Right, Sole, Where
 from mdevreg_server.presence import conflicts
 from mdevreg_server.publication import Publication, publication_of
-from mdevreg_server.tables import PROJECTIONS, RecordLog, StreamPosition, table_of
+from mdevreg_server.tables import PROJECTIONS, RecordLog
 from mdevreg_server.tables import HostState as HostStateRow
-from mdevreg_server.upsert import upsert
 
-#: Code of a history that went back or on without this writer, although it holds the claim: ``reopen``.
-MOVED = "HISTORY_MOVED"
+__all__ = ["MOVED", "Amended", "Applied", "Ledger", "Where"]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -58,21 +61,19 @@ class Amended(msgspec.Struct, frozen=True):
     amendment: Amendment
 
 
-class Where(msgspec.Struct, frozen=True):
-    """A position in one life of a stream; ``created`` tells one life from the next."""
-
-    created: str
-    stream_seq: int
-
-
 class Ledger:
-    """Applies batches. Synchronous; used by one thread at a time."""
+    """Applies batches. Synchronous; used by one thread at a time. ``right``: to write; by default the sole writer's."""
 
     def __init__(
-        self, engine: sa.Engine, *, cached_hosts: int = DEFAULT_CACHED_HOSTS, claim: Claim | None = None
+        self,
+        engine: sa.Engine,
+        *,
+        cached_hosts: int = DEFAULT_CACHED_HOSTS,
+        claim: Claim | None = None,
+        right: Right | None = None,
     ) -> None:
         self.engine = engine
-        self._claim = claim
+        self._right = right or Sole(claim)
         layout = shapes()
         self._memory = Memory(layout, Hosts(layout, cached_hosts), Profiles(), set())
         self._beliefs = Beliefs()
@@ -81,10 +82,11 @@ class Ledger:
     def reopen(self) -> None:
         """Believe the database: the claim on it is taken again where it was lost, and its position read.
 
-        After a broken connection nobody here knows whether the last commit was done.
+        After a broken connection nobody here knows whether the last commit was done. Raises ``StateError`` if the
+        right to write is lost.
         """
-        if self._claim is not None:
-            self._claim.take()
+        with converted(self.engine):
+            self._right.begin(self.engine)
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
         self._beliefs.forget()
@@ -97,10 +99,19 @@ class Ledger:
         return self._memory.position
 
     def where(self) -> Where | None:
-        """How far the records stream was consumed, as of the last commit."""
+        """How far the records stream was consumed by the sole writer, as of its last commit."""
         with converted(self.engine), self.engine.connect() as connection:
-            row = _stream_position(connection, RECORDS_STREAM)
-        return Where(row.created, row.stream_seq) if row else None
+            return positions.where(connection)
+
+    def consumed(self, life: str) -> int:
+        """Up to which sequence of a life of the records stream everything that comes here was consumed; 0: nothing."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return positions.consumed(connection, life, self._right.part)
+
+    def skip(self, where: Where) -> None:
+        """Remember that nothing that comes here is in the records stream up to there, beyond what was consumed."""
+        with converted(self.engine), self.engine.begin() as connection:
+            self._right.skip(connection, where)
 
     def apply(self, messages: Sequence[Message], where: Where, *, now_us: int) -> Applied:
         """Commit a batch. ``where``: the stream position after it. ``now_us``: the registry's clock, µs UTC.
@@ -115,9 +126,10 @@ class Ledger:
         batch = Batch(self._memory, now_us)
         try:
             with converted(self.engine), self.engine.begin() as connection:
+                batch.read(connection, items)  # before the others have to wait
                 self._fence(connection)
                 batch.run(connection, items)
-                self._advance(connection, where)
+                self._right.advance(connection, self.position, where)
         except BaseException:
             self._memory.position = before
             self._memory.hosts.forget()
@@ -153,6 +165,10 @@ class Ledger:
         with converted(self.engine), self.engine.connect() as connection:
             return self._beliefs.at(connection, LATEST)
 
+    def deciding(self) -> AbstractContextManager[object]:
+        """While this lasts, no other process takes a decision; ``amend`` inside."""
+        return self._right.deciding(self.engine)
+
     def amend(self, change: Callable[[int], CatalogChange | RuleChange], *, author: str, now_us: int) -> Amended:
         """Append a change of what is believed; ``change`` is told its log position.
 
@@ -163,51 +179,52 @@ class Ledger:
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
-                self._memory.position = before + 1
-                amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(before + 1))
-                LOG.insert(connection, [_row(amendment, before + 1, next_seq(connection), now_us)])
-                mine = StreamPosition.stream == RECORDS_STREAM
-                connection.execute(sa.update(StreamPosition).where(mine).values(position=before + 1))
+                self._memory.position += 1
+                position = self.position
+                amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(position))
+                LOG.insert(connection, [_row(amendment, position, next_seq(connection), now_us)])
+                self._right.advance(connection, position, None)
         except BaseException:
             self._memory.position = before
             raise
-        return Amended(before + 1, amendment)
+        return Amended(position, amendment)
 
     def verify(self) -> None:
-        """See that the database is where this writer left it. Raises ``StateError`` (MOVED) if it is not."""
+        """See that the database is where this writer left it, and still its own. Raises ``StateError`` if it is not."""
         with converted(self.engine), self.engine.connect() as connection:
-            row = _stream_position(connection, RECORDS_STREAM)
-        if row is not None and row.position != self.position:
-            raise self._moved(row.position)
+            self._right.verify(connection, self.position)
 
     def published(self, where: Where) -> int:
         """The position up to which this life of the fleet stream holds every host; 0 if it is another life."""
         with converted(self.engine), self.engine.connect() as connection:
-            row = _stream_position(connection, FLEET_STREAM)
-        same = row is not None and row.created == where.created and row.stream_seq <= where.stream_seq
-        return int(row.position) if same else 0
+            return positions.published(connection, where, self._right.part)
+
+    def marked(self, where: Where) -> Mark:
+        """What of the hosts that come here is known to be in this life of the fleet stream."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return positions.marked(connection, where, self._right.part)
 
     def mark_published(self, where: Where, position: int) -> None:
         """Remember that every host up to a position was published."""
-        row = {"created": where.created, "stream_seq": where.stream_seq, "position": position}
         with converted(self.engine), self.engine.begin() as connection:
-            upsert(connection, StreamPosition, [{"stream": FLEET_STREAM, **row}])
+            positions.mark_published(connection, where, position, self._right.part)
 
     def publications(self, hosts: Iterable[str]) -> tuple[Publication, ...]:
         """The present state of these hosts, in log order; an empty one for a host that nothing is known of."""
+        wanted, kept = dict.fromkeys(hosts), self._memory.hosts
         with converted(self.engine), self.engine.connect() as connection:
-            known = self._memory.hosts.load(connection, hosts)
-            disputed = conflicts(connection, known)
-        folds = sorted((each.fold for each in known.values()), key=lambda fold: fold.position)
-        made = tuple(publication_of(fold, disputed=fold.host in disputed) for fold in folds)
-        self._memory.hosts.trim()
-        return made
+            folds = [each.fold for each in kept.load(connection, filter(kept.__contains__, wanted)).values()]
+            others = [host for host in wanted if host not in kept]
+            folds += portraits(connection, self._memory.layout, others)
+            disputed = conflicts(connection, wanted)
+        folds.sort(key=lambda fold: fold.position)
+        return tuple(publication_of(fold, disputed=fold.host in disputed) for fold in folds)
 
     def hosts_after(self, position: int) -> list[str]:
         """The hosts whose newest record came after a position, in log order."""
         with converted(self.engine), self.engine.connect() as connection:
             newer = sa.select(HostStateRow.host).where(HostStateRow.position > position)
-            return list(connection.scalars(newer.order_by(HostStateRow.position)))
+            return list(filter(self._right.part.holds, connection.scalars(newer.order_by(HostStateRow.position))))
 
     def rebuild(self, *, batch_size: int = 1_000) -> int:
         """Recreate every projection from the log, in one transaction. Returns the number of records replayed.
@@ -222,6 +239,7 @@ class Ledger:
                 self._fence(connection)
                 for table in PROJECTIONS:
                     connection.execute(sa.delete(table))
+                positions.forget_published(connection)
                 for first in range(1, end + 1, batch_size):
                     replayed += self._replay(connection, first, min(first + batch_size - 1, end))
         except BaseException:
@@ -243,29 +261,11 @@ class Ledger:
         return len(messages)
 
     def _fence(self, connection: sa.Connection) -> None:
-        """Rule 1: lock the position for this transaction, and see that it is where this writer left it."""
-        mine = StreamPosition.stream == RECORDS_STREAM
-        held = connection.scalar(sa.select(StreamPosition.position).where(mine).with_for_update())
-        if held is None:
-            first = {"stream": RECORDS_STREAM, "created": "", "stream_seq": 0, "position": self.position}
-            connection.execute(sa.insert(StreamPosition), first)  # a rival's insert violates the key
-        elif held != self.position:
-            raise self._moved(held)
-
-    def _moved(self, held: int) -> StateError:
-        where = f"{self.engine.url.render_as_string(hide_password=True)} is at position {held}, not {self.position}"
-        if self._claim is not None:
-            return StateError(f"{where}: another copy of the database has taken its place", code=MOVED)
-        text = f"another registry writes: {where}; run only one mdevreg-server on a database"
-        return StateError(text, code="SECOND_WRITER")
-
-    def _advance(self, connection: sa.Connection, where: Where) -> None:
-        values = {"created": where.created, "stream_seq": where.stream_seq, "position": self.position}
-        connection.execute(sa.update(StreamPosition).where(StreamPosition.stream == RECORDS_STREAM).values(values))
+        """Rule 1."""
+        self._memory.position = self._right.fence(connection, self.position)
 
     def _applied(self, batch: Batch) -> Applied:
         self._memory.stored_profiles |= batch.profiles
-        self._memory.present |= batch.touched.keys()
         self._memory.hosts.trim()
         return Applied(
             publications=tuple(publication_of(f, disputed=f.host in batch.disputed) for f in batch.touched.values()),
@@ -281,11 +281,6 @@ def _row(amendment: Amendment, position: int, seq: int, now_us: int) -> tuple[An
     data = encoded(amendment)
     kind = str(amendment.change.__struct_config__.tag)
     return (position, NOBODY, "", seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
-
-
-def _stream_position(connection: sa.Connection, stream: str) -> Any:
-    """The row of a stream, or ``None``."""
-    return connection.execute(sa.select(table_of(StreamPosition)).where(StreamPosition.stream == stream)).one_or_none()
 
 
 def _logged(message: Message) -> Decoded:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from mdevreg import subjects, wire
 from mdevreg.errors import DecodeError
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -56,13 +52,3 @@ def unbroken(messages: Sequence[Message], after: int | None) -> int:
             return number
         after = message.stream_seq if after is None else max(after, message.stream_seq)
     return len(messages)
-
-
-def micros(time: datetime) -> int:
-    """µs since 1970-01-01 UTC. Requires an aware time."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def moment_of(us: int) -> datetime:
-    """The aware time of µs since 1970-01-01 UTC."""
-    return _EPOCH + timedelta(microseconds=us)

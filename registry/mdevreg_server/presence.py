@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import NotFoundError
+from mdevreg_server.among import among
 from mdevreg_server.tables import HostPresence, HostState
 from mdevreg_server.upsert import upsert
 
@@ -32,7 +33,7 @@ def conflicts(connection: sa.Connection, hosts: Iterable[str]) -> dict[str, str]
     wanted = sorted(set(hosts))
     disputed: dict[str, str] = {}
     for first in range(0, len(wanted), 500):
-        part = HostPresence.host.in_(wanted[first : first + 500])
+        part = among(connection, HostPresence.host, wanted[first : first + 500])
         statement = sa.select(HostPresence.host, HostPresence.conflict).where(part, HostPresence.conflict.is_not(None))
         disputed.update((host, text or "") for host, text in connection.execute(statement))
     return disputed

@@ -1,20 +1,25 @@
-"""A host's state as the registry publishes it, which is its agent's receipt. Pure."""
+"""A host's state as the registry publishes it, which is its agent's receipt. Pure.
+
+A host that nothing is known of has a state too, with an empty ``epoch``: its agent sends everything when it gets that
+receipt, and readers forget the host. No host's subject ever carries an empty message.
+"""
 
 from __future__ import annotations
 
 import msgspec
+from msgspec import structs
 
-from mdevreg.published import FLEET_SCHEMA, HostState, index_of
+from mdevreg.published import FLEET_SCHEMA, HostState, decode_state, index_of
 from mdevreg.state import HostFold
+from mdevreg.times import moment_of
 from mdevreg.wire import encode
-from mdevreg_server.messages import moment_of
 
 
 class Publication(msgspec.Struct, frozen=True):
     """One host's state to be published, and the agent's receipt that it carries."""
 
     host: str
-    epoch: str
+    epoch: str  # empty: nothing is known of it
     settled: int
     digest: str
     position: int
@@ -42,3 +47,15 @@ def publication_of(fold: HostFold, *, disputed: bool) -> Publication:
         parents={path: msgspec.Raw(document.raw) for path, document in fold.parents.items()},
     )
     return Publication(fold.host, fold.epoch, fold.settled, state.digest, fold.position, encode(state), index.profiles)
+
+
+def shortened(item: Publication, limit: int) -> bytes:
+    """A host's state in at most ``limit`` bytes, if that can be.
+
+    Without its documents readers still have the index; without the index as well, its agent still has its receipt.
+    """
+    if len(item.data) <= limit:
+        return item.data
+    brief = structs.replace(decode_state(item.data), facts=msgspec.Raw(b"null"), parents={})
+    data = encode(brief)
+    return data if len(data) <= limit else encode(structs.replace(brief, index=None))

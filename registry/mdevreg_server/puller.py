@@ -6,6 +6,7 @@ nats-py's ``fetch`` costs a task and a timer per message; here one subscription 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -77,10 +78,32 @@ class Puller:
 
 
 def message_of(msg: Msg) -> Message:
-    """A delivered message with its place in the stream, read from its reply subject (both generations of it)."""
+    """A delivered message with its place in the stream."""
+    tokens = _place(msg)
+    return Message(subjects.as_published(msg.subject), msg.data, int(tokens[1]), int(tokens[3]) // 1_000)
+
+
+def consecutive(got: Sequence[Msg], after: int) -> int:
+    """How many messages, from the first, the consumer delivered one after the other. ``after``: the last before them.
+
+    Where it filters, the stream's own numbers have gaps.
+    """
+    for number, message in enumerate(got):
+        if delivery_of(message) != after + number + 1:
+            return number
+    return len(got)
+
+
+def delivery_of(msg: Msg) -> int:
+    """The how manieth delivery of its consumer it is."""
+    return int(_place(msg)[2])
+
+
+def _place(msg: Msg) -> list[str]:
+    """From the reply subject, both generations of it: times delivered, stream's and consumer's sequence, time in ns."""
     tokens = msg.reply.split(".")
     first = 2 if len(tokens) == 9 else 4  # noqa: PLR2004  ($JS.ACK.[domain.account.]stream.consumer.…)
-    return Message(msg.subject, msg.data, int(tokens[first + 3]), int(tokens[first + 5]) // 1_000)
+    return tokens[first + 2 : first + 6]
 
 
 async def acknowledge(client: Client, last: Msg) -> None:

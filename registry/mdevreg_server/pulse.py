@@ -39,7 +39,10 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Pulse:
-    """Listens to beats, writes presence, and asks for receipts to be published again where an agent lacks one."""
+    """Listens to beats, writes presence, and asks for receipts to be published again where an agent lacks one.
+
+    ``written`` is told the signs of life that are in the database; ``catch_up`` is called after each flush.
+    """
 
     def __init__(
         self,
@@ -47,11 +50,16 @@ class Pulse:
         writer: Executor,
         *,
         now_us: Callable[[], int],
-        publish: Callable[[Sequence[str]], Awaitable[None]],
+        publish: Callable[[Sequence[str]], Awaitable[object]],
         say: Callable[[str], None],
+        mine: Callable[[str], bool] = lambda _: True,
+        written: Callable[[Mapping[str, Heard]], None] = lambda _: None,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine, self._writer = engine, writer
         self._now_us, self._publish, self._say = now_us, publish, say
+        self._mine = mine  # other processes listen to other hosts
+        self._written, self._catch_up = written, catch_up
         self._signs: dict[str, Heard] = {}
         self._receipts: dict[str, Receipt] = {}
         self._answered: dict[str, int] = {}
@@ -66,11 +74,21 @@ class Pulse:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._load)
         await client.subscribe(subjects.BEATS, cb=self._on)
 
+    async def adopt(self) -> None:
+        """More hosts are ours than before: load what their agents were told."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._load)
+
+    def disown(self) -> None:
+        """Fewer hosts are ours than before: forget the others' agents."""
+        self._receipts = {host: receipt for host, receipt in self._receipts.items() if self._mine(host)}
+        self._left = set(filter(self._mine, self._left))
+
     async def run(self) -> None:
         """Flush signs of life and answer disagreeing agents, for ever."""
         while True:
             await asyncio.sleep(FLUSH_S)
             await self.flush()
+            await self._publish_due()
 
     async def flush(self) -> None:
         """Write what was heard since the last time, and publish the receipts that are due."""
@@ -80,6 +98,7 @@ class Pulse:
         try:
             if signs or claims:
                 await asyncio.get_running_loop().run_in_executor(self._writer, self._write, signs, claims)
+                self._written(signs)
         except MdevregError as error:
             self._signs, self._claims = {**signs, **self._signs}, {**claims, **self._claims}  # the next flush has them
             self._say(f"presence.waiting code={error.code}")
@@ -94,6 +113,14 @@ class Pulse:
         except (*BROKEN, MdevregError) as error:  # these hosts' next beats ask again
             self._say(f"receipts.waiting hosts={len(hosts)} error={error!r}")
 
+    async def _publish_due(self) -> None:
+        if self._catch_up is None:
+            return
+        try:
+            await self._catch_up()
+        except (*BROKEN, MdevregError) as error:  # it stays due
+            self._say(f"fleet.waiting error={error!r}")
+
     def told(self, lot: Iterable[Publication]) -> None:
         """These receipts were published."""
         for item in lot:
@@ -106,6 +133,8 @@ class Pulse:
             self._signs[host] = Heard(now, host in self._left)
 
     async def _on(self, msg: Msg) -> None:
+        if not self._mine(subjects.host_of(msg.subject)):
+            return
         try:
             beat = wire.decode_beat(msg.data)
         except DecodeError as error:
@@ -152,4 +181,5 @@ class Pulse:
         columns = (HostState.host, HostState.epoch, HostState.settled, HostState.digest)
         with converted(self._engine), self._engine.connect() as connection:
             for host, epoch, settled, digest in connection.execute(sa.select(*columns)):
-                self._receipts[host] = Receipt(epoch, settled, digest)
+                if self._mine(host):
+                    self._receipts[host] = Receipt(epoch, settled, digest)

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from mdevreg import subjects, wire
 from mdevreg.errors import NotFoundError, UsageError
-from mdevreg.times import utc
-from mdevreg_server.messages import Message, moment_of
+from mdevreg.times import moment_of, utc
+from mdevreg_server.messages import Message
 from mdevreg_server.tables import Quarantine
 
 

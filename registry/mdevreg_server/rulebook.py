@@ -8,7 +8,6 @@ from concurrent.futures import Executor
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-import msgspec
 from msgspec import structs
 
 from mdevreg.catalog import Entry
@@ -16,24 +15,16 @@ from mdevreg.catalog_file import faults_of
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.knowledge import MAX_ENTRIES, CatalogChange, Origin, RuleChange, difference
 from mdevreg.nearest import nearest
+from mdevreg.query.requests import Changed
 from mdevreg.rules import Rule, check
-from mdevreg.times import utc
+from mdevreg.times import moment_of, utc
 from mdevreg_server.ledger import Amended, Ledger
-from mdevreg_server.messages import moment_of
 
 T = TypeVar("T")
 
 
 #: Is called with each decision that was written, in the ledger's thread.
 Told = Callable[[Amended], None]
-
-
-class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of imported entries, by id. ``hidden``: the operators' folder has entries of these ids, which win."""
-
-    put: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
 
 
 class Decisions(Protocol):
@@ -148,12 +139,22 @@ class Rulebook:
 
 
 class LedgerDecisions:
-    """Decisions from any thread, carried out by the ledger's own."""
+    """Decisions from any thread, carried out by the ledger's own.
+
+    ``announced`` waits, but not for long, until what was decided is published: whoever asks next may ask a replica.
+    """
 
     def __init__(
-        self, ledger: Ledger, writer: Executor, now_us: Callable[[], int], told: Told = lambda _: None
+        self,
+        ledger: Ledger,
+        writer: Executor,
+        now_us: Callable[[], int],
+        told: Told = lambda _: None,
+        *,
+        announced: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._writer, self._now_us, self._told = ledger, writer, now_us, told
+        self._announced = announced
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule."""
@@ -172,4 +173,10 @@ class LedgerDecisions:
         return self._decided(lambda book: book.remove_entries(names, author=author))
 
     def _decided(self, work: Callable[[Rulebook], T]) -> T:
-        return self._writer.submit(lambda: work(Rulebook(self._ledger, self._now_us(), self._told))).result()
+        def decide() -> T:
+            with self._ledger.deciding():
+                return work(Rulebook(self._ledger, self._now_us(), self._told))
+
+        decided = self._writer.submit(decide).result()
+        self._announced()
+        return decided

@@ -24,12 +24,10 @@ from mdevreg.facts import (
     Pair,
     RuleList,
 )
-from mdevreg.knowledge import Knowledge
-from mdevreg.profiles import profile_of_device, profile_of_type
+from mdevreg.knowledge import supports_of
 from mdevreg.query.names import possible
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule
-from mdevreg.support import Support, support_of
 from mdevreg.wire import decode_facts, decode_parent
 from mdevreg_server import revision, tables
 from mdevreg_server.alone import writing_alone
@@ -89,7 +87,7 @@ class SqlDoor:
             knowledge = self._beliefs.at(connection, when.known_at)
         found: HostFacts | None = facts[0] if facts else None
         ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
-        return HostView(when.position, evidence, found, ordered, _supports(ordered, knowledge))
+        return HostView(when.position, evidence, found, ordered, supports_of(ordered, knowledge))
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
@@ -163,15 +161,6 @@ class SqlDoor:
 
 def _rules(interned: Interned) -> tuple[Rule, ...]:
     return tuple(interned.knowledge.rules.values())
-
-
-def _supports(parents: tuple[Parent, ...], knowledge: Knowledge) -> dict[str, Support]:
-    found: dict[str, Support] = {}
-    for parent in parents:
-        profiles = {kind.id: profile_of_type(parent, kind) for kind in parent.types}
-        profiles |= {device.name: profile_of_device(parent, device) for device in parent.devices}
-        found |= {f"{parent.name}/{name}": support_of(profile, knowledge.catalog) for name, profile in profiles.items()}
-    return found
 
 
 def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:

@@ -12,10 +12,10 @@ from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Change
 from mdevreg.profiles import Profile as ProfileOf
 from mdevreg.timeline import OPEN
+from mdevreg.times import moment_of
 from mdevreg_server.asking import At
 from mdevreg_server.evidence import find_host
 from mdevreg_server.intervals import Shape, shapes
-from mdevreg_server.messages import moment_of
 from mdevreg_server.tables import Device, Parent, Profile
 
 #: host, then the key columns of the table

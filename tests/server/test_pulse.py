@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import sqlalchemy as sa
 from nats.aio.client import Client
 
 from mdevreg import subjects, wire
 from mdevreg.errors import UnreachableError
 from mdevreg.records import EMPTY_DIGEST, SCHEMA, Beat
+from mdevreg_server import pulse
 from mdevreg_server.broker import Broker
+from mdevreg_server.presence import Heard
 from mdevreg_server.pulse import Pulse
-from mdevreg_server.tables import HostPresence
+from mdevreg_server.tables import HostPresence, table_of
 from support.hosts import look, mtty
 from support.publisher import Publisher
 from support.registry import START_US, Desk
@@ -30,7 +33,22 @@ class Ward:
         self.asked: list[str] = []
         self.said: list[str] = []
         self.broken: Exception | None = None
-        self.pulse = Pulse(engine, writer, now_us=lambda: self.now_us, publish=self._publish, say=self.said.append)
+        self.written: list[dict[str, Heard]] = []
+        self.pulse = Pulse(
+            engine,
+            writer,
+            now_us=lambda: self.now_us,
+            publish=self._publish,
+            say=self.said.append,
+            written=lambda signs: self.written.append(dict(signs)),
+            catch_up=self._catch_up,
+        )
+        self.caught_up = 0
+
+    async def _catch_up(self) -> None:
+        self.caught_up += 1
+        if self.broken is not None:
+            raise self.broken
 
     async def _publish(self, hosts: Sequence[str]) -> None:
         if self.broken is not None:
@@ -108,6 +126,41 @@ def test_a_beat_is_a_sign_of_life_and_a_goodbye_is_kept(desk: Desk, nats_server:
         await ward.pulse.flush()
         assert ward.seen() == {"host-1": (8, 0, None)}
         assert ward.asked == []
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_only_signs_of_life_that_were_written_are_passed_on(desk: Desk, nats_server: Broker) -> None:
+    """While the database is locked, nobody is told what it does not have; then all of it at once."""
+
+    async def work(ward: Ward) -> None:
+        await ward.beat(Publisher("host-1"))
+        with desk.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE host_presence")
+        await ward.pulse.flush()
+        assert ward.written == []
+        assert any(line.startswith("presence.waiting") for line in ward.said)
+        table_of(HostPresence).create(desk.engine)
+        await ward.beat(Publisher("host-2"))
+        await ward.pulse.flush()
+        assert [sorted(signs) for signs in ward.written] == [["host-1", "host-2"]]
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_what_is_due_is_published_after_each_flush_and_stays_due_while_the_broker_is_away(
+    desk: Desk, nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that breaks does not end the pulse."""
+    monkeypatch.setattr(pulse, "FLUSH_S", 0.01)
+
+    async def work(ward: Ward) -> None:
+        ward.broken = TimeoutError("no answer")
+        running = asyncio.ensure_future(ward.pulse.run())
+        await until(lambda: ward.caught_up > 2, "it goes on")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert "fleet.waiting" in ward.said[-1]
 
     _with_ward(desk.engine, nats_server, work)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import DeliverPolicy, StreamInfo
+from nats.js.api import ConsumerConfig, DeliverPolicy, StreamInfo
 
 from mdevreg import subjects, wire
 
@@ -46,18 +46,32 @@ def publish(url: str, records: Sequence[bytes], subject: str | None = None) -> N
     with_client(url, work)
 
 
-def fleet(url: str) -> list[Msg]:
-    """Everything in MDEVREG_FLEET, in its order."""
+def fleet(url: str, below: str = subjects.FLEET_HOSTS) -> list[Msg]:
+    """The hosts in MDEVREG_FLEET, or what else it has ``below`` a subject, in its order."""
 
     async def work(client: Client) -> list[Msg]:
         stream = client.jetstream()
-        subscription = await stream.subscribe(
-            subjects.FLEET_SUBJECTS, ordered_consumer=True, deliver_policy=DeliverPolicy.ALL
-        )
+        subscription = await stream.subscribe(below, ordered_consumer=True, deliver_policy=DeliverPolicy.ALL)
         found = []
         with suppress(TimeoutError):
             while True:
                 found.append(await subscription.next_msg(timeout=0.3))
+        return found
+
+    return with_client(url, work)
+
+
+def read_on(url: str, stream: str, after: int) -> list[Msg]:
+    """What a stream holds after a sequence number, in its order."""
+
+    async def work(client: Client) -> list[Msg]:
+        js = client.jetstream()
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
+        subscription = await js.pull_subscribe(f"{subjects.ROOT}.>", stream=stream, config=config)
+        found: list[Msg] = []
+        while (await subscription.consumer_info()).num_pending:
+            found += await subscription.fetch(500, timeout=2)
+        await subscription.unsubscribe()
         return found
 
     return with_client(url, work)

@@ -12,7 +12,7 @@ from mdevreg import wire
 from mdevreg.records import HostBody, HostFacts, Parent, ParentBody, TombstoneBody
 from mdevreg.rules import Rule, Scope
 from mdevreg.shipped import shipped_entries
-from mdevreg_server.messages import micros
+from mdevreg.times import micros
 from mdevreg_server.presence import Heard, flag_conflict, heard
 from mdevreg_server.rulebook import Rulebook
 from support.hosts import look, mtty

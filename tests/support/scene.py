@@ -55,9 +55,13 @@ class Scene:
             machine.start()
         return added
 
-    def start_registry(self, nats: str | None = None) -> Program:
-        """Run ``mdevreg-server serve``; ``nats``: by another way than straight to the broker."""
+    def start_registry(self, nats: str | None = None, *, max_bytes: int | None = None) -> Program:
+        """Run ``mdevreg-server serve``; ``nats``: by another way than straight to the broker.
+
+        ``max_bytes``: bound of the records stream.
+        """
         where = ["--database", self.database, "--nats", nats or self.broker.url]
+        where += [] if max_bytes is None else ["--stream-max-bytes", str(max_bytes)]
         self.registry = Program(["mdevreg-server", "serve", *where], home=self.home)
         return self.registry
 

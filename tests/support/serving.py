@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.ledger import Amended, Applied
 from mdevreg_server.serve import ServeConfig, serve
 
@@ -62,6 +63,12 @@ class Serving:
         assert not self._thread.is_alive(), "it does not end\n" + "\n".join(self.said)
 
     @property
+    def http_url(self) -> str:
+        """Where its HTTP face is."""
+        (line,) = [line for line in list(self.said) if line.startswith("http.listening url=")]
+        return line.partition("=")[2]
+
+    @property
     def positions(self) -> list[int]:
         """The position after each batch."""
         return [batch.position for batch in list(self.batches)]
@@ -88,11 +95,27 @@ class Serving:
 
 @contextmanager
 def serving(
-    database: str, nats: str, *, connect_timeout_s: float = 5.0, catalog: Path | None = None
+    database: str,
+    nats: str,
+    *,
+    connect_timeout_s: float = 5.0,
+    catalog: Path | None = None,
+    http: HttpConfig | None = None,
+    partitions: int = 1,
+    max_bytes: int | None = None,
 ) -> Iterator[Serving]:
     """A registry that stands, ended at the end. ``catalog``: its folder. Raises what kept it from standing."""
     folder = None if catalog is None else str(catalog)
-    running = Serving(ServeConfig(database=database, nats=nats, catalog=folder, connect_timeout_s=connect_timeout_s))
+    config = ServeConfig(
+        database=database,
+        nats=nats,
+        catalog=folder,
+        http=http,
+        partitions=partitions,
+        max_bytes=max_bytes,
+        connect_timeout_s=connect_timeout_s,
+    )
+    running = Serving(config)
     running.start()
     try:
         running.wait_until_ready()

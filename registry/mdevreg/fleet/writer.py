@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -114,7 +115,7 @@ class Fleet:
         self._edit, self._believed = None, False
         self._digests.clear()
         if believed:
-            self._rebuild(edit)
+            self._rebuild(edit, moment_of(now_us))
         self.view = self._viewed(edit, now_us, believed=believed)
         differing = {bucket for digest in digests for bucket in self._tally.differing(digest)}
         back = any(digest.position < self.view.position for digest in digests[-1:])
@@ -186,9 +187,9 @@ class Fleet:
         self.profiles.update((digest, decode_profile(profiles.body(digest))) for digest in index.profiles)
         return index
 
-    def _rebuild(self, edit: Edit) -> None:
+    def _rebuild(self, edit: Edit, now: datetime) -> None:
         """Rules that tell places apart changed: every host is looked at again. Others change nothing here."""
-        rules = tuple(self._believing.knowledge.rules.values())
+        rules = [rule for rule in self._believing.knowledge.rules.values() if not rule.over(now)]
         if self._builder.knows_places_of(rules):
             return
         self._builder = Builder(rules, self.profiles)

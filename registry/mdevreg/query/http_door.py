@@ -11,13 +11,27 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostSummary, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.facts import (
+    NOW,
+    Candidates,
+    Drivers,
+    History,
+    Hosts,
+    HostSummary,
+    HostView,
+    Moment,
+    Offers,
+    Pair,
+    RuleList,
+)
+from mdevreg.fleet import Matrix
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.http_link import Link, Reply
+from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
-from mdevreg.rules import Rule
+from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
 
@@ -91,6 +105,17 @@ class HttpDoor:
     def loading(self, form: str, moment: Moment) -> Offers:
         """Every offer in the fleet whose driver build is known to load streams of a format."""
         return self._ask("/v1/loading", Offers, moment, format=form)
+
+    def matrix(self, sources: Scope, targets: Scope, *, now: datetime) -> Matrix:  # noqa: ARG002  (the registry has a clock)
+        """Every kind that some hosts offer against every kind of its type that others do."""
+        said = {
+            name: words for name, scope in (("sources", sources), ("targets", targets)) if (words := words_of(scope))
+        }
+        return self._ask("/v1/matrix", Matrix, NOW, **said)
+
+    def accepting(self, host: str, *, now: datetime) -> AcceptedKinds:  # noqa: ARG002
+        """What would become of each kind of the fleet at a host."""
+        return self._ask(f"/v1/hosts/{_segment('host', host)}/accepting", AcceptedKinds, NOW)
 
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""

@@ -52,5 +52,5 @@ def accepting(door: Door, host: str, *, now: datetime) -> AcceptedKinds:
 def _mapping(door: Door) -> MappingDoor:
     if isinstance(door, MappingDoor):
         return door
-    text = "a database door has no index of the fleet; ask a registry (nats://, http://) or a replica (replica+nats://)"
+    text = "there is no index of the fleet here: a database has none, and a registry has one soon after it has started"
     raise StateError(text, code="NO_INDEX")

@@ -21,13 +21,15 @@ from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.fleet import Matrix
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect
+from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.requests import ErrorBody
-from mdevreg.rules import Rule
+from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
 
@@ -120,6 +122,14 @@ class NatsDoor:
             cursor=asked.cursor,
         )
 
+    def matrix(self, sources: Scope, targets: Scope, *, now: datetime) -> Matrix:  # noqa: ARG002  (the registry has a clock)
+        """Every kind that some hosts offer against every kind of its type that others do."""
+        return self._asked_now("matrix", Matrix, sources=words_of(sources), targets=words_of(targets))
+
+    def accepting(self, host: str, *, now: datetime) -> AcceptedKinds:  # noqa: ARG002
+        """What would become of each kind of the fleet at a host."""
+        return self._asked_now("accepting", AcceptedKinds, host=host)
+
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
         return self._ask("rules", RuleList, moment)
@@ -151,6 +161,10 @@ class NatsDoor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _asked_now(self, endpoint: str, kind: type[T], **fields: str) -> T:
+        request = msgspec.json.encode({name: possible(value) for name, value in fields.items()})
+        return self._request(subjects.query(endpoint), request, kind)
 
     def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: Any) -> T:
         for value in fields.values():

@@ -12,9 +12,11 @@ from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
+from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.pages import TargetPage
 from mdevreg.rules import Rule
 from mdevreg.shapes import Count, Line, Name, Path, Strict, Time
@@ -53,6 +55,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] | None = None
     outcome: Outcome | None = None
     site: Line | None = None
+    sources: Line | None = None  # KEY=PATTERN|PATTERN …, keys as of a rule's scope
+    targets: Line | None = None
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     as_of: Time | None = None
     known_at: Count | None = None
@@ -136,6 +140,8 @@ QUESTIONS: dict[str, Endpoint] = {
     "targets-page": Endpoint(
         TargetPage, ("device",), (*_JUDGED, "limit", "outcome", "site", "cursor"), "The same briefly, page by page."
     ),
+    "matrix": Endpoint(Matrix, (), ("sources", "targets"), "Which kinds accept which: types under driver builds."),
+    "accepting": Endpoint(AcceptedKinds, ("host",), (), "What would become of each kind of the fleet at a host."),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
 

@@ -174,8 +174,8 @@ def _requests(field: str, documents: Sequence[tuple[str, bytes]], author: str, m
 
 
 def _asked(broker: str, endpoint: str, requests: Callable[[int], Iterable[bytes]], creds: str | None) -> list[Changed]:
-    from mdevreg_server.bus import ask
     from mdevreg.query.requests import Changed
+    from mdevreg_server.bus import ask
 
     replies = asyncio.run(ask(broker, subjects.decision(endpoint), requests, creds=creds, say=say))
     return [msgspec.json.decode(reply, type=Changed) for reply in replies]

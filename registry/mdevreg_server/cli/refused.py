@@ -188,9 +188,9 @@ def conflict() -> None:
 @DATABASE()
 def conflict_list(database: str | None) -> None:
     """Disputed hosts, and what was seen."""
+    from mdevreg.times import moment_of
     from mdevreg_server import presence
     from mdevreg_server.cli.options import reading
-    from mdevreg.times import moment_of
 
     with reading(database_url(database)) as connection:
         found = presence.disputes(connection)

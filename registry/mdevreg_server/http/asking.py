@@ -38,11 +38,9 @@ class Asker:
         ``UnreachableError`` (TIMEOUT).
         """
         door, at_once = door_for(endpoint, ask, self._door, self._near)
-        if not at_once:
-            return await self.apart(partial(work, door, ask))
         try:
-            return work(door, ask)
-        except NotFoundError as error:
+            return work(door, ask) if at_once else await self.apart(partial(work, door, ask))
+        except NotFoundError as error:  # the nearest names take their time to be found
             raise await self.apart(error.completed) from error
 
     def blocks(self, endpoint: str, ask: Ask) -> bool:

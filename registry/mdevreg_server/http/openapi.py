@@ -36,6 +36,8 @@ _ABOUT = {
     "host": "An id or an unambiguous hostname.",
     "name": "A host, a device, or HOST/DEVICE.",
     "format": "A stream format, such as mtty.",
+    "sources": "Only such sources: KEY=PATTERN|PATTERN, several separated by spaces; keys as of a rule's scope.",
+    "targets": "Only such targets.",
 }
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",

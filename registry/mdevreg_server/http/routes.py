@@ -80,7 +80,7 @@ def _route(path: str, endpoint: str, **more: Any) -> Route:
     )
 
 
-#: Every question by GET. A matrix of profiles (``mdevreg.fleet``) gets its row here, as ``/v1/matrix``.
+#: Every question by GET.
 ROUTES: tuple[Route, ...] = (
     _route("/v1/targets", "targets-page", rows="rows", tag="verdicts", example={"device": "hv-a-05/mtty/mtty-2"}),
     Route(
@@ -117,6 +117,8 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/history/{name}", "history", named="name", rows="changes", tag="log", example={"name": "hv-a-05"}),
     _route("/v1/drivers", "drivers", rows="drivers", tag="log"),
     _route("/v1/rules", "rules", rows="rules", tag="log"),
+    _route("/v1/matrix", "matrix", rows="cells", tag="verdicts", example={"sources": "site=a", "targets": "site=b"}),
+    _route("/v1/hosts/{host}/accepting", "accepting", named="host", example={"host": "hv-a-05"}),
     _route("/v1/pair", "pair", example={"device": "hv-a-05/mtty/mtty-2", "host": "hv-a-10"}),
     _route("/v1/candidates", "candidates", example={"device": "hv-a-05/mtty/mtty-2"}),
     _route("/v1/loading", "loading", example={"format": "mtty"}),
