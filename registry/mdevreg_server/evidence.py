@@ -52,7 +52,7 @@ def evidence_of(row: Any, at: At) -> Evidence:
         host=row.host,
         hostname=row.hostname or row.host,
         site=row.site,
-        changed_at=moment_of(changed) if changed else None,  # 0: nothing of it was ever applied
+        changed_at=None if changed is None else moment_of(changed),
         last_seen=None if seen is None else moment_of(seen),
         leaving=bool(row.leaving) and not at.historical,
         in_sync=bool(row.in_sync) or at.historical,

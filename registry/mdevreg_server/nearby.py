@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
-
-from nats.aio.client import Client
+from typing import TYPE_CHECKING
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_door import FleetDoor
 from mdevreg.query.following import Following
 from mdevreg_server.ledger import Amended
+
+if TYPE_CHECKING:  # only the bus speaks NATS
+    from nats.aio.client import Client
 
 #: An index that was not known to be complete for so long is not asked: the database answers.
 BEHIND_S = 10.0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 
 from apart import rss_of
 from fleets import Fleet, Host
@@ -13,6 +14,9 @@ from questions import Pair
 
 from mdevreg.answering import answer_of
 from mdevreg.fleet import Fleet as Index
+
+#: Messages that the replica door takes in at once, at most.
+LOT = 1_000
 
 
 class Ours:
@@ -23,9 +27,11 @@ class Ours:
         self.now_us = fleet.at_us
         self._now = datetime.fromtimestamp(fleet.at_us / 1e6, UTC)
         self.index = Index()
-        applied = self.index.apply(fleet.messages(), now_us=self.now_us)
-        assert not applied.refused, applied.refused[:3]
-        assert not applied.differing, "the fleet's digest is another"
+        messages = fleet.messages()
+        while lot := list(islice(messages, LOT)):
+            applied = self.index.apply(lot, now_us=self.now_us)
+            assert not applied.refused, applied.refused[:3]
+            assert not applied.differing, "the fleet's digest is another"
 
     def pair_s(self, pairs: Sequence[tuple[str, str]]) -> float:
         """Seconds for the short answer to one pair, asked as a caller does: the call alone is in it."""

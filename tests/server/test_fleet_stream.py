@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +25,6 @@ from mdevreg_server import herald, ingest, presence, pulse
 from mdevreg_server.broker import Broker
 from mdevreg_server.bus import AS_IT_IS, connect, ensure_streams, life_of
 from mdevreg_server.fleet import Fleet
-from mdevreg_server.ledger import Amended, Ledger
 from mdevreg_server.presence import clear_conflict
 from mdevreg_server.serve import ServeConfig
 from mdevreg_server.tables import Profile, StreamPosition
@@ -213,26 +212,36 @@ def test_whoever_decided_waits_for_what_was_committed_before_but_not_for_ever(
 ) -> None:
     """A broker that is slow, or away, keeps nobody from a reply."""
 
-    async def work(ledger: Ledger, told: Callable[[], Amended]) -> None:
-        client = await connect(nats_server.url, creds=None, timeout_s=5, say=lambda _: None)
-        _, info = await ensure_streams(client.jetstream(), AS_IT_IS)
-        with ThreadPoolExecutor(1) as writer:
-            speaker = herald.Herald(ledger, writer, published=lambda _: None, say=lambda _: None)
-            running = asyncio.ensure_future(speaker.run())
-            await speaker.attach(Fleet(client, client.jetstream(), info))
-            assert await speaker.told(0.1)
-            async with speaker._lock:  # as a large lot does
-                speaker.committed(told())
-                assert not await speaker.told(0.1)
-            assert await speaker.told(5.0)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        await client.close()
+    async def work(desk: Desk, speaker: herald.Herald) -> None:
+        assert await speaker.told(0.1)
+        async with speaker._lock:  # as a large lot does
+            change = RuleChange(rule=RULE)
+            speaker.committed(desk.ledger.amend(lambda _: change, author="bob", now_us=1))
+            assert not await speaker.told(0.1)
+        assert await speaker.told(5.0)
 
     with migrated(sqlite_database_url) as engine:
-        ledger = Desk(engine).ledger
-        asyncio.run(work(ledger, lambda: ledger.amend(lambda _: RuleChange(rule=RULE), author="bob", now_us=1)))
+        _with_herald(nats_server, Desk(engine), work)
     assert "1" in FleetReader(nats_server.url).read_on().below("amendment")
+
+
+def _with_herald(broker: Broker, desk: Desk, work: Callable[[Desk, herald.Herald], Awaitable[None]]) -> None:
+    """A herald that is attached, and does nothing by itself but what it does with amendments."""
+
+    async def run() -> None:
+        client = await connect(broker.url, creds=None, timeout_s=5, say=lambda _: None)
+        _, info = await ensure_streams(client.jetstream(), AS_IT_IS)
+        with ThreadPoolExecutor(1) as writer:
+            speaker = herald.Herald(desk.ledger, writer, published=lambda _: None, say=lambda _: None)
+            running = asyncio.ensure_future(speaker.run())
+            await speaker.attach(Fleet(client, client.jetstream(), info))
+            await work(desk, speaker)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await speaker.close()
+        await client.close()
+
+    asyncio.run(run())
 
 
 def test_a_catalog_too_large_for_the_broker_comes_in_parts(sqlite_database_url: str, start_broker: StartBroker) -> None:
@@ -532,22 +541,34 @@ def test_a_reader_that_found_a_difference_asks_which_hosts_and_for_those_again(s
         assert _asked(scene, "tokens", {"buckets": ["xx"]})["code"] == "BAD_REQUEST"
 
 
-def test_hosts_that_are_asked_for_amid_a_storm_leave_no_digest_behind_them(scene: Scene) -> None:
-    """A digest says no position before that of a host which is already in the stream."""
+def test_a_digest_is_never_behind_a_host_that_was_asked_for(sqlite_database_url: str, nats_server: Broker) -> None:
+    """Its newest state was said at once, and what was committed before it comes before the next digest."""
+    one, two = Publisher("host-1"), Publisher("host-2")
+
+    async def work(desk: Desk, speaker: herald.Herald) -> None:
+        speaker.committed(desk.take(*two.snapshot(look(mtty()))))
+        speaker.committed(desk.take(*one.snapshot(look(mtty()))))
+        assert await speaker.publish(["host-1"]) == 1
+        await asyncio.sleep(0.1)
+        await speaker.catch_up()
+
+    with migrated(sqlite_database_url) as engine:
+        _with_herald(nats_server, Desk(engine), work)
+        scene = Scene(engine, nats_server)
+        assert decode_digest(scene.reader.read_on().below("digest")["0"]).position == 6
+        assert "buckets" not in scene.differences(scene.reader)
+
+
+def test_after_a_rebuild_everything_is_published_anew(scene: Scene) -> None:
+    """A newer program may make something else of the log."""
     with scene.serving() as registry:
-        publishers = _hosts(scene, *range(5))
-        for number in range(8):
-            for publisher in publishers:
-                life = look(mtty(free=number), hostname=publisher.host)
-                publish(scene.broker.url, publisher.changes(life))
-            _asked(scene, "republish", {"hosts": [publisher.host for publisher in publishers]})
-            positions = [0]
-            for msg in _all(scene):
-                if msg.subject.startswith(f"{subjects.FLEET}.host."):
-                    positions.append(decode_head(msg.data).position)
-                elif msg.subject == subjects.fleet_digest(0):
-                    assert decode_digest(msg.data).position >= max(positions)
+        _hosts(scene, 1, 2)
         scene.agree(registry)
+    before = _last_seq(scene)
+    Desk(scene.engine).ledger.rebuild()
+    with scene.serving() as registry:
+        scene.agree(registry)
+    assert all(msg.metadata.sequence.stream > before for msg in fleet(scene.broker.url))
 
 
 def test_registries_that_share_a_fleet_say_as_much_but_its_digest(

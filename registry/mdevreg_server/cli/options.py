@@ -55,6 +55,13 @@ MAX_BYTES = partial(
     type=click.IntRange(min=1_000_000),
     help="Bound the records stream: agents wait while it is full.  [env: MDEVREG_STREAM_MAX_BYTES; default: as it is]",
 )
+INDEX = partial(
+    click.option,
+    "--index/--no-index",
+    default=True,
+    show_default=True,
+    help="Keep the fleet in memory, to answer questions about now from there.",
+)
 
 
 def say(line: str) -> None:

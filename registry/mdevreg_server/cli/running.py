@@ -9,7 +9,7 @@ import click
 
 from mdevreg.cli.examples import Exampled
 from mdevreg_server.cli.http_options import with_http
-from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, MAX_BYTES, NATS, PARTITIONS, database_url, say
+from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, INDEX, MAX_BYTES, NATS, PARTITIONS, database_url, say
 from mdevreg_server.folders import state_folder, url_file
 from mdevreg_server.http.config import HttpConfig
 
@@ -75,6 +75,7 @@ def up(
 @CATALOG()
 @PARTITIONS()
 @MAX_BYTES()
+@INDEX()
 @with_http
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
 def serve(
@@ -85,6 +86,7 @@ def serve(
     catalog: str | None,
     partitions: int,
     stream_max_bytes: int | None,
+    index: bool,
     http: HttpConfig | None,
     verbose: bool,
 ) -> None:
@@ -100,6 +102,7 @@ def serve(
         partitions=partitions,
         max_bytes=stream_max_bytes,
         http=http,
+        index=index,
     )
 
     async def run() -> None:
