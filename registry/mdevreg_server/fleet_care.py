@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from mdevreg import subjects
 from mdevreg.errors import DecodeError, MdevregError, UnreachableError, UsageError
-from mdevreg.published import Bucket, bucket_of, token_of
+from mdevreg.published import BUCKETS, Bucket, bucket_of, token_of
 from mdevreg.shapes import Strict, Token
 from mdevreg_server import shelf
 from mdevreg_server.answers import body_of, http_status
@@ -35,20 +35,21 @@ T = TypeVar("T")
 
 #: Hosts in one request.
 MOST_HOSTS = 1_000
-_Buckets = Annotated[tuple[Bucket, ...], Meta(max_length=256)]
+#: Buckets whose hosts are published again by one request: a sixteenth of the fleet.
+MOST_BUCKETS = 16
 
 
 class Republish(Strict, frozen=True):
     """Whose states are to be published again."""
 
     hosts: Annotated[tuple[Token, ...], Meta(max_length=MOST_HOSTS)] = ()
-    buckets: _Buckets = ()
+    buckets: Annotated[tuple[Bucket, ...], Meta(max_length=MOST_BUCKETS)] = ()
 
 
 class AskTokens(Strict, frozen=True):
     """The buckets whose hosts are compared."""
 
-    buckets: Annotated[_Buckets, Meta(min_length=1)]
+    buckets: Annotated[tuple[Bucket, ...], Meta(min_length=1, max_length=BUCKETS)]
 
 
 class Republished(msgspec.Struct, frozen=True):
@@ -82,9 +83,10 @@ class FleetCare:
         publish: Callable[[Sequence[str]], Awaitable[int]],
         *,
         shared: bool,
+        say: Callable[[str], None],
     ) -> None:
         self._client, self._engine, self._pool = client, engine, pool
-        self._publish, self._shared = publish, shared
+        self._publish, self._shared, self._say = publish, shared, say
 
     async def listen(self) -> None:
         """Answer from now on; the load is shared with other processes."""
@@ -131,12 +133,14 @@ class FleetCare:
     async def _on_told(self, msg: Msg) -> None:
         try:
             await self._publish(_read(_republish, msg.data).hosts)
-        except (*BROKEN, MdevregError):  # whoever asked still finds a difference, and asks again
-            return
+        except (*BROKEN, MdevregError) as error:  # whoever asked still finds a difference, and asks again
+            self._say(f"republish.failed error={error!r}")
 
     async def _answer(
         self, msg: Msg, decoder: msgspec.json.Decoder[T], work: Callable[[T], Awaitable[msgspec.Struct]]
     ) -> None:
+        if not msg.reply:
+            return  # nobody asks
         try:
             data = msgspec.json.encode(await work(_read(decoder, msg.data)))
             if len(data) > self._client.max_payload:

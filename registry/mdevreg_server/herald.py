@@ -181,10 +181,10 @@ class Herald:
         if again := sorted(self._again):
             await press.publish(await self._desk.publications(again))
             self._again.difference_update(again)
-        if self._is_first and self._is_shared:
-            await self._believe(press)
+        await self._believe(press)
         while self._queue:
             what = self._queue[0]
+            await self._believe(press)  # those before it, or a mark behind it would vouch for what was never said
             await press.publish(_items(what, press.fleet.max_payload))
             if isinstance(what, Applied):
                 self._unsure |= _unreported(what)
@@ -193,7 +193,9 @@ class Herald:
             self._tell()
 
     async def _believe(self, press: Press) -> None:
-        """Publish the amendments that other processes wrote to the log."""
+        """Publish the amendments that other processes wrote to the log, where there are any."""
+        if not (self._is_first and self._is_shared):
+            return
         after, limit = self._believed, press.fleet.max_payload
         for position, body in await self._desk.do(lambda ledger: shelf.amendments(ledger.engine, after)):
             await press.publish(amendment_bulletins(position, body, limit))

@@ -26,7 +26,20 @@ from support.tree import ROOT, files, modules
 PACKAGES = {"mdevreg_agent": "agent", "mdevreg": "registry", "mdevreg_server": "registry"}
 
 LIBRARY = ("mdevreg", "mdevreg.*", "mdevreg_server")
-NATS_ROOMS = ("mdevreg.query.connection", "mdevreg.query.nats_door")
+NATS_ROOMS = tuple(
+    f"mdevreg.query.{name}"
+    for name in (
+        "connection",
+        "fleet_cache",
+        "follower",
+        "following",
+        "mending",
+        "nats_door",
+        "pulling",
+        "replica_door",
+        "watching",
+    )
+)
 SQL_ROOMS = ("mdevreg_server.sql_door",)
 NVML_ROOMS = ("mdevreg_agent.nvml_calls", "mdevreg_agent.nvml_gpus")
 CLI_ROOMS = ("mdevreg.cli", "mdevreg.cli.*")
