@@ -104,7 +104,7 @@ async def serve(
         decisions = LedgerDecisions(house.ledger, house.writer, now_us, told, announced=registry.announced)
         await registry.pulse.listen(client)
         shared = config.partitions > 1
-        await FleetCare(client, house.reader, house.pool, registry.publish, shared=shared).listen()
+        await FleetCare(client, house.reader, house.pool, registry.publish, shared=shared, say=say).listen()
         standing = asyncio.Event()
         near = Nearby(house.door, now_us) if config.index else None
         if near is not None:
