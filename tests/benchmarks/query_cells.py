@@ -29,7 +29,7 @@ from query_lines import (
     UPGRADE,
 )
 from questions import Changes, Pair, Questions
-from rounds import FLOOR, OURS, Cell, each, turn
+from rounds import FLOOR, OURS, Cell, each, idle_s, turn
 
 from mdevreg.published import decode_head
 
@@ -52,10 +52,7 @@ def _bare_hot(floor: Floor, asked: Pair) -> float:
     started = time.perf_counter()
     for _ in times:
         verdicts[offers[host][kind]][offers[target][kind]]
-    middle = time.perf_counter()
-    for _ in times:
-        pass
-    return (2 * middle - started - time.perf_counter()) / len(times)
+    return (time.perf_counter() - started - idle_s(times)) / len(times)
 
 
 def _bare_random(floor: Floor, pairs: Sequence[Pair]) -> float:
@@ -64,10 +61,7 @@ def _bare_random(floor: Floor, pairs: Sequence[Pair]) -> float:
     started = time.perf_counter()
     for host, kind, target in keys:
         verdicts[offers[host][kind]][offers[target][kind]]
-    middle = time.perf_counter()
-    for _host, _kind, _target in keys:
-        pass
-    return (2 * middle - started - time.perf_counter()) / len(keys)
+    return (time.perf_counter() - started - idle_s(keys)) / len(keys)
 
 
 def _bare_changes(fleet: Fleet, floor: Floor) -> Iterator[Cell]:

@@ -295,6 +295,18 @@ def test_a_message_that_makes_no_sense_changes_nothing_and_is_told() -> None:
     assert fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US) == before
 
 
+@pytest.mark.parametrize("lots", [1, 2])
+def test_a_digest_is_about_what_stands_before_it(lots: int) -> None:
+    """Hosts that changed after it are no difference; only a log that ends before them went back."""
+    model = FleetModel()
+    fleet = _indexed(model, model.put(ModelHost("host-a", "alpha")), model.put(ModelHost("host-b", "beta")))
+    digest, later = model.digest(), model.put(ModelHost("host-b", "beta", site="b"))
+    told = [fleet.apply(lot, now_us=NOW_US) for lot in ([[digest, *later]] if lots == 1 else [[digest], later])]
+    assert [(each.differing, each.went_back) for each in told] == [((), False)] * lots
+    assert not fleet.apply([digest], now_us=NOW_US).went_back  # host-b was published ahead of its turn
+    assert fleet.apply([digest], now_us=NOW_US).went_back
+
+
 def test_the_nearest_names_are_looked_for_when_they_are_asked_for() -> None:
     """A thousand unknown names must not cost a thousand searches: the error finds them, once, for who shows it."""
     view = _indexed(FleetModel(), FleetModel().put(ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),)))).view

@@ -157,9 +157,10 @@ def test_a_registry_whose_log_went_back_is_loaded_anew(
     replica: ReplicaDoor, model: FleetModel, nats_server: Broker
 ) -> None:
     """An older copy was restored: what the index knows beyond it must not stay."""
+    before = model.digest()
     model.position = 1
     model.positions = dict.fromkeys(model.positions, 1)
-    tell(nats_server.url, [*model.remove("host-c"), model.digest()])
+    tell(nats_server.url, [before, *model.remove("host-c"), model.digest()])
     _until(lambda: replica.status().reloads == 1 and replica.status().where == "stream", "it was loaded anew")
     assert replica.status().hosts == 2
 

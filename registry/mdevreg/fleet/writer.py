@@ -82,7 +82,8 @@ class Fleet:
         self._position = 0
         self._edit: Edit | None = None  # what is not in the view yet
         self._hosts: list[tuple[str, HostHead, HostIndex]] = []  # and what is not in the edit
-        self._believed = False
+        self._believed, self._went_back = False, False
+        self._told = 0  # the newest position of a host when the last digest came
         self._digests: dict[str, FleetDigest] = {}
         self.view = FleetView(
             Directory(Shards(), Shards()),
@@ -111,14 +112,13 @@ class Fleet:
         return Applied(frozenset(), False, tuple(refused), (), False) if more else self._finished(edit, refused, now_us)
 
     def _finished(self, edit: Edit, refused: list[Refused], now_us: int) -> Applied:
-        believed, digests = self._believed, list(self._digests.values())
-        self._edit, self._believed = None, False
+        believed, digests, back = self._believed, list(self._digests.values()), self._went_back
+        self._edit, self._believed, self._went_back = None, False, False
         self._digests.clear()
         if believed:
             self._rebuild(edit, moment_of(now_us))
         self.view = self._viewed(edit, now_us, believed=believed)
         differing = {bucket for digest in digests for bucket in self._tally.differing(digest)}
-        back = any(digest.position < self.view.position for digest in digests[-1:])
         return Applied(frozenset(edit.touched), believed, tuple(refused), tuple(sorted(differing)), back)
 
     def _begun(self, now_us: int) -> Edit:
@@ -152,7 +152,10 @@ class Fleet:
             case "presence" if data:
                 edit.heard(_bucket(token), Heard(decode_presence(data)))
             case "digest" if data:
-                self._digests[token] = decode_digest(data)
+                self._digests[token] = digest = decode_digest(data)
+                # Some of what came after its position may stand before it; nothing of before the last digest does.
+                self._went_back |= digest.position < self._told
+                self._told = self._position
             case "amendment":
                 self._believed |= self._believing.tell(token, data)
 
