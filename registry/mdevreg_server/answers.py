@@ -95,7 +95,7 @@ ENDPOINTS: dict[str, Endpoint] = {
 NEAR = frozenset({"accepting", "can-migrate", "can-migrate-batch", "matrix", "targets", "targets-page"})
 
 #: Of these, what may take longer than other questions should wait.
-_LONG = frozenset({"accepting", "matrix", "targets"})
+_LONG = frozenset({"accepting", "matrix", "targets", "targets-page"})
 
 Decision = Callable[[Decisions, Decide], Any]
 
@@ -132,7 +132,7 @@ def door_for(endpoint: str, ask: Ask, door: Door, near: NearbyDoor | None) -> tu
     """Which door answers, and whether at once: in the caller's event loop, in no thread of a pool.
 
     A door in this process answers verdicts about now (``NEAR``) while it is ready; everything else, and everything
-    until then, the database. From memory a verdict, a page, or a batch of up to ``MAX_INLINE_PAIRS`` takes less time
+    until then, the database. From memory a verdict, or a batch of up to ``MAX_INLINE_PAIRS``, takes less time
     than handing it to a thread and back; longer work must not keep other questions waiting.
     """
     if endpoint == "schema":

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # only the bus speaks NATS
 
 #: An index that was not known to be complete for so long is not asked: the database answers.
 BEHIND_S = 10.0
+#: Small lots: while it is loaded, questions, records and beats have their turn every few milliseconds.
+BATCH = 100
 
 
 class Nearby(FleetDoor):
@@ -26,7 +28,7 @@ class Nearby(FleetDoor):
     patient = False  # it is asked in the event loop
 
     def __init__(self, door: Door, now_us: Callable[[], int]) -> None:
-        self._following = Following(stale_after_s=DEFAULT_STALE_AFTER_S, now_us=now_us)
+        self._following = Following(stale_after_s=DEFAULT_STALE_AFTER_S, now_us=now_us, batch=BATCH)
         self._now_us, self._least, self._failed = now_us, 0, False
         super().__init__(lambda: self._following.fleet.view, lambda: door)
 

@@ -295,6 +295,18 @@ def test_a_message_that_makes_no_sense_changes_nothing_and_is_told() -> None:
     assert fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US) == before
 
 
+def test_a_host_waits_for_its_profile() -> None:
+    """Published in another order than is promised: told at once, and made good when the profile comes."""
+    model = FleetModel()
+    fleet = _indexed(model)
+    sent = model.put(ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),)))
+    profiles = [message for message in sent if ".profile." in message[0]]
+    found = fleet.apply([message for message in sent if message not in profiles], now_us=NOW_US)
+    assert [each.error.code for each in found.refused] == ["PROFILE_MISSING"]
+    assert fleet.apply(profiles, now_us=NOW_US).refused == ()
+    assert fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US).outcome == "compatible"
+
+
 @pytest.mark.parametrize("lots", [1, 2])
 def test_a_digest_is_about_what_stands_before_it(lots: int) -> None:
     """Hosts that changed after it are no difference; only a log that ends before them went back."""

@@ -82,6 +82,7 @@ class Fleet:
         self._position = 0
         self._edit: Edit | None = None  # what is not in the view yet
         self._hosts: list[tuple[str, HostHead, HostIndex]] = []  # and what is not in the edit
+        self._waiting: dict[str, tuple[str, HostHead, HostIndex]] = {}  # for their profiles
         self._believed, self._went_back = False, False
         self._told = 0  # the newest position of a host when the last digest came
         self._digests: dict[str, FleetDigest] = {}
@@ -139,6 +140,8 @@ class Fleet:
         kind, _, token = subject[len(FLEET) + 1 :].partition(".")
         if kind == "profile" and data:
             self.profiles[token] = decode_profile(data)
+            self._hosts += self._waiting.values()
+            self._waiting.clear()
             return
         head = decode_head(data) if kind == "host" and data else None
         if head is not None and head.epoch:
@@ -168,9 +171,11 @@ class Fleet:
         hosts, self._hosts = self._hosts, []
         names = [f"{index.hostname or head.host}\0"[:-1] for _, head, index in hosts]
         for (subject, head, index), name in zip(hosts, names, strict=True):
+            self._waiting.pop(head.host, None)
             try:
                 self._put_host(edit, head, index, name)
-            except DecodeError as error:
+            except DecodeError as error:  # its profile: it may come yet
+                self._waiting[head.host] = (subject, head, index)
                 refused.append(Refused(subject, error))
 
     def _put_host(self, edit: Edit, head: HostHead, index: HostIndex, name: str) -> None:

@@ -78,6 +78,8 @@ def _keep_nothing(lot: Sequence[tuple[str, bytes]], kept: Kept, *, complete: boo
 class Following:
     """An index that follows the stream over one connection. Everything but ``loaded`` is of one event loop.
 
+    ``batch``: messages that are taken in between two turns of whatever else that loop does.
+
     ``keep`` is told every lot that was applied, and whether it begins a new index; ``changed`` every change.
     """
 
@@ -86,11 +88,12 @@ class Following:
         *,
         stale_after_s: float,
         now_us: Callable[[], int],
+        batch: int = BATCH,
         changed: Listener = lambda _: None,
         keep: Keeper = _keep_nothing,
     ) -> None:
         self._now_us, self._changed, self._keep = now_us, changed, keep
-        self._stale_after_s = stale_after_s
+        self._stale_after_s, self._batch = stale_after_s, batch
         self.fleet = Fleet(stale_after_s=stale_after_s)
         self._next: Fleet | None = None  # while it is loaded
         self.kept = Kept()
@@ -137,7 +140,9 @@ class Following:
         else:
             self.resumes += 1
         consumer = await self._consumer()
-        puller = await Puller(self._client, subjects.FLEET_STREAM, consumer.name, batch=BATCH, expires_s=PULL_S).open()
+        puller = await Puller(
+            self._client, subjects.FLEET_STREAM, consumer.name, batch=self._batch, expires_s=PULL_S
+        ).open()
         reconnects, expected = self._client.stats["reconnects"], 1
         if not consumer.num_pending:
             self._complete()
