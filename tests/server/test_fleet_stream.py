@@ -27,13 +27,14 @@ from mdevreg_server.bus import AS_IT_IS, connect, ensure_streams, life_of
 from mdevreg_server.fleet import Fleet
 from mdevreg_server.presence import clear_conflict
 from mdevreg_server.serve import ServeConfig
-from mdevreg_server.tables import Profile, StreamPosition
+from mdevreg_server.tables import HostState, Profile, StreamPosition
 from support.bus_client import ask, fleet, publish, read_on, say, stream_info, with_client
 from support.catalogs import entry, file_of, folder_of
 from support.copies import copied
 from support.fleet_reader import FleetReader, evidence_in, offers_in, offers_read
 from support.hosts import look, mtty, random_text
 from support.nats_server import StartBroker, restart, wipe
+from support.processes import eventually
 from support.publisher import EPOCH_START, Publisher
 from support.registry import Desk, amendments, migrated
 from support.serving import Serving, serving
@@ -125,7 +126,13 @@ def _hosts(scene: Scene, *numbers: int, version: str = "2") -> list[Publisher]:
     publishers = [Publisher(f"host-{number}") for number in numbers]
     for publisher in publishers:
         scene.publish(publisher, *publisher.snapshot(look(mtty(version=version), hostname=publisher.host)))
+    eventually(lambda: all(_settled(scene, each.host) == each.seq for each in publishers), "they are applied")
     return publishers
+
+
+def _settled(scene: Scene, host: str) -> int | None:
+    with scene.engine.connect() as connection:
+        return connection.scalar(sa.select(HostState.settled).where(HostState.host == host))
 
 
 def _all(scene: Scene) -> list[Msg]:
@@ -195,7 +202,6 @@ def test_decisions_are_in_the_stream_before_they_are_answered(scene: Scene) -> N
     """With their log position; so whoever asks a replica next is answered by them."""
     with scene.serving() as registry:
         _hosts(scene, 1)
-        registry.until(lambda: registry.positions[-1:] == [4], "the host is applied")
         for number in range(3):
             reply = _decide(scene, f"build {number}")
             believed = FleetReader(scene.broker.url).read_on().knowledge

@@ -150,8 +150,10 @@ class Fleet:
             return
         self._put_hosts(edit, refused)  # what follows is about them
         match kind:
-            case "host" if (before := edit.entry(token)) is not None:
-                edit.put(before, None)
+            case "host":
+                self._waiting.pop(token, None)
+                if (before := edit.entry(token)) is not None:
+                    edit.put(before, None)
             case "presence" if data:
                 edit.heard(_bucket(token), Heard(decode_presence(data)))
             case "digest" if data:
