@@ -16,6 +16,7 @@ from mdevreg.answering import brief_of
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW as LATEST
 from mdevreg.fleet import Brief, Fleet, FleetView
+from mdevreg.published import bucket_of
 from mdevreg.query import questions
 from mdevreg.query.fleet_door import FleetDoor
 from mdevreg.query.pages import targets_page
@@ -293,6 +294,69 @@ def test_a_message_that_makes_no_sense_changes_nothing_and_is_told() -> None:
     found = fleet.apply(bad, now_us=NOW_US)
     assert [each.subject for each in found.refused] == [subject for subject, _ in bad]
     assert fleet.view.can_migrate(uuid_of(1), "alpha", now_us=NOW_US) == before
+
+
+def _two(silent_s: float = 59.0) -> tuple[FleetModel, list[list[Sent]]]:
+    """A source that was just heard, and a target that was silent for so long."""
+    model = FleetModel()
+    source = ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),), silent_s=0)
+    return model, [model.put(source), model.put(ModelHost("host-b", "beta", parents=(mtty(),), silent_s=silent_s))]
+
+
+def _reheard(model: FleetModel, host: str, **now: Any) -> list[Sent]:
+    """Only presence is published again."""
+    model.hosts[host] = msgspec.structs.replace(model.hosts[host], **now)
+    return model.presence(bucket_of(host))
+
+
+def test_a_view_that_grows_old_looks_at_each_host() -> None:
+    """Two seconds later the target is silent for too long, although nothing was applied and nobody swept."""
+    model, lots = _two()
+    view = _indexed(model, *lots).view
+    assert view.targets(uuid_of(1), now_us=NOW_US).names() == ["beta"]
+    later = view.targets(uuid_of(1), now_us=NOW_US + 2_000_000)
+    assert (later.names(), later.counts()["unknown"]) == ([], 1)
+
+
+def test_presence_alone_moves_hosts_between_good_and_doubtful() -> None:
+    """Heard again, gone, conflicting, forgotten: lists and single answers agree each time."""
+    model, lots = _two(silent_s=900)
+    fleet = _indexed(model, *lots)
+    for now, expected in (
+        ({"silent_s": 1.0}, "compatible"),
+        ({"leaving": True}, "unknown"),
+        ({"leaving": False}, "compatible"),
+        ({"conflict": True}, "unknown"),
+        ({"conflict": False}, "compatible"),
+        ({"silent_s": None}, "unknown"),
+        ({"silent_s": 59.9}, "compatible"),
+        ({"silent_s": 60.1}, "unknown"),
+    ):
+        fleet.apply(_reheard(model, "host-b", **now), now_us=NOW_US)
+        targets = fleet.view.targets(uuid_of(1), now_us=NOW_US)
+        assert [str(each) for each, count in targets.counts().items() if count] == [expected], now
+        assert fleet.view.can_migrate(uuid_of(1), "beta", now_us=NOW_US).outcome == expected, now
+
+
+def test_a_hostname_that_is_another_hosts_id() -> None:
+    """Ids go first; when that host goes, the hostname is its host's again, in answers too."""
+    model, lots = _two(silent_s=1)
+    fleet = _indexed(model, *lots, model.put(ModelHost("host-c", "host-b", parents=(mtty(),))))
+    assert sorted(fleet.view.targets(uuid_of(1), now_us=NOW_US).names()) == ["beta", "host-c"]
+    fleet.apply(model.remove("host-b"), now_us=NOW_US)
+    assert fleet.view.targets(uuid_of(1), now_us=NOW_US).names() == ["host-b"]
+    assert fleet.view.directory.host("host-b").host == "host-c"
+
+
+def test_a_host_that_was_too_large_to_be_published_is_unknown() -> None:
+    """Without index and documents nothing can be said; least of all that it offers nothing."""
+    model, lots = _two(silent_s=1)
+    fleet = _indexed(model, *lots)
+    subject, data = lots[1][-2]
+    shortened = {**msgspec.json.decode(data), "index": None, "facts": None, "parents": {}}
+    fleet.apply([(subject, msgspec.json.encode(shortened))], now_us=NOW_US)
+    brief = fleet.view.can_migrate(uuid_of(1), "host-b", now_us=NOW_US)
+    assert (brief.outcome, brief.ruling.codes) == ("unknown", ("HOST_NEVER_REPORTED",))
 
 
 def test_a_host_waits_for_its_profile() -> None:

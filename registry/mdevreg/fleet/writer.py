@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
+from msgspec import structs
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import DecodeError
@@ -41,6 +42,7 @@ from mdevreg.published import (
     decode_state,
     index_of,
 )
+from mdevreg.records import EMPTY_DIGEST
 from mdevreg.subjects import FLEET
 from mdevreg.times import micros, moment_of
 from mdevreg.wire import decode_facts, decode_parent
@@ -146,6 +148,8 @@ class Fleet:
         head = decode_head(data) if kind == "host" and data else None
         if head is not None and head.epoch:
             index = head.index if head.index is not None else self._index(data)
+            if not index.parents and index.hostname is None and head.digest != EMPTY_DIGEST:
+                head = structs.replace(head, observed_at=None)  # too large to be published: nothing is known of it here
             self._hosts.append((subject, head, index))
             return
         self._put_hosts(edit, refused)  # what follows is about them

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from mdevreg.fleet import FleetView, Target, TargetList
@@ -14,6 +13,7 @@ from mdevreg.verdict import Outcome
 
 #: In the order of ``questions.targets``.
 _RANKED = (Outcome.COMPATIBLE, Outcome.UNKNOWN, Outcome.INCOMPATIBLE)
+_Keyed = tuple[Key, str, TargetList]
 
 
 def page_of(view: FleetView, asked: PageAsked, *, now: datetime) -> TargetPage:
@@ -25,7 +25,11 @@ def page_of(view: FleetView, asked: PageAsked, *, now: datetime) -> TargetPage:
         available=False,
         max_age_us=int(asked.stale_after_s * 1e6),
     )
-    keyed = list(_keyed(found, asked.outcome))
+    keyed: list[_Keyed] = []
+    for outcome in _RANKED if asked.outcome is None else (asked.outcome,):
+        keyed += _sorted(found.having(outcome), _RANKED.index(outcome))
+        if asked.cursor is None and len(keyed) > asked.limit:
+            break  # the first page is full, and what follows is no better
     chosen, following = slice_of(asked, [key for key, _, _ in keyed])
     rows = (_row(view, targets.target(name)) for _, name, targets in keyed[chosen])
     return TargetPage(
@@ -38,15 +42,11 @@ def page_of(view: FleetView, asked: PageAsked, *, now: datetime) -> TargetPage:
     )
 
 
-def _keyed(found: TargetList, outcome: Outcome | None) -> Iterator[tuple[Key, str, TargetList]]:
-    """Where each host stands in the order of ``questions.targets``."""
-    for rank, each in enumerate(_RANKED):
-        if outcome in (None, each):
-            having = found.having(each)
-            yield from sorted(
-                ((rank, -(free or 0), entry.hostname, entry.host), entry.name, having)
-                for entry, free in having.with_capacity()
-            )
+def _sorted(found: TargetList, rank: int) -> list[_Keyed]:
+    """Hosts of one outcome with their place in the order of ``questions.targets``."""
+    return sorted(
+        ((rank, -(free or 0), entry.hostname, entry.host), entry.name, found) for entry, free in found.with_capacity()
+    )
 
 
 def _row(view: FleetView, target: Target) -> TargetRow:

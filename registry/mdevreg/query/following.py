@@ -197,7 +197,7 @@ class Following:
             self._complete()
         if loading is None and (done.hosts or done.believed):
             self._changed(Changed(self.fleet.view, done.hosts, done.believed))
-        if self._next is None:
+        if self._next is None and not last.pending:  # else newer states of some hosts are still to come
             await self._compare(done)
         return last.consumer_seq + 1
 
