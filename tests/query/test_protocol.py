@@ -47,6 +47,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "can-migrate-batch": {"pairs": [{"device": uuid_of(1), "to": "beta"}, {"device": "x", "to": "y"}]},
     "targets": {"device": "alpha/mtty/mtty-1", "limit": 3, "outcome": "compatible", "stale_after_s": PATIENCE_S},
     "targets-page": {"device": uuid_of(1), "limit": 2, "site": "lab", "outcome": None, "cursor": None},
+    "matrix": {"sources": "type=mtty-*", "targets": ""},
+    "accepting": {"host": "beta"},
     "schema": {"name": "record"},
 }
 RULE = {
@@ -116,8 +118,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         fill(engine)
     with brokers(folder) as start:
         broker = start(max_payload=8 * 1024 * 1024)
-        with serving(sqlite_url(folder), broker.url):
-            yield Registry(broker.url)
+        with serving(sqlite_url(folder), broker.url) as running:
+            found = Registry(broker.url)
+            has_index = lambda: "Mdevreg-Code" not in (found.ask("mdevreg.v1.q.matrix").headers or {})  # noqa: E731
+            running.until(has_index, "it has the fleet in memory")
+            yield found
 
 
 def _rows(heading: str) -> dict[str, list[str]]:

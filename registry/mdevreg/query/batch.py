@@ -27,12 +27,11 @@ class Asked(msgspec.Struct, frozen=True):
     to: str
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why one pair has no answer: an error's code and sentence, and the nearest known names."""
+class Problem(msgspec.Struct, frozen=True):
+    """Why one pair has no answer: an error's code and sentence. The nearest known names come with a single question."""
 
     code: str
     message: str
-    nearest: tuple[str, ...] = ()
 
 
 class BriefAnswer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -82,7 +81,8 @@ def one_by_one(door: Door, pairs: Sequence[Asked], *, now: datetime, moment: Mom
 
 def problem_of(error: UsageError) -> Problem:
     """An error as it stands in place of an answer."""
-    return Problem(error.code, error.message, error.nearest if isinstance(error, NotFoundError) else ())
+    plain = NotFoundError(error.kind, error.name) if isinstance(error, NotFoundError) else error
+    return Problem(error.code, plain.message)
 
 
 def _answered(door: Door, pair: Asked, now: datetime, moment: Moment, rules: Rules) -> BriefAnswer:

@@ -19,9 +19,10 @@ from mdevreg.query.mapping import accepting
 @click.argument("host")
 @click.pass_obj
 def command(session: Session, *, host: str) -> View:
-    """Show what would become of each kind of the fleet at HOST, of the types that it offers.
+    """Show which kinds of the fleet HOST would accept.
 
-    Now only; asks a registry or a replica, not a database.
+    A kind is a type under a driver build; those of the types that HOST offers are listed. Now only; asks a registry or
+    a replica, not a database.
     """
     with session.door() as door:
         return accepted_view(accepting(door, host, now=session.now))

@@ -27,7 +27,9 @@ from mdevreg.query.mapping import matrix
 @click.option("--to", "targets", multiple=True, metavar="KEY=PATTERN", help="Only targets of that kind.")
 @click.pass_obj
 def command(session: Session, *, sources: tuple[str, ...], targets: tuple[str, ...]) -> View:
-    """Show which kinds of the fleet accept which: types under driver builds, not single hosts.
+    """Show which kinds of the fleet accept which.
+
+    A kind is a type under a driver build, on however many hosts.
 
     Keys: host, site, type, device_api, parent, driver, kernel_release, version, srcversion, build_id. Patterns are
     those of a shell. All hosts' facts are taken as good; capacity is not looked at. Now only; asks a registry or a

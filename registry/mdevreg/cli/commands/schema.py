@@ -28,7 +28,9 @@ class Schema(Questions):
 
 @click.group("schema", cls=Schema, params=output_options())
 def command() -> None:
-    """Print the JSON Schemas of requests, replies, records and fleet messages.
+    """Print the JSON Schemas of all messages.
+
+    Requests, replies, records, and what a registry publishes of the fleet.
 
     No registry is asked; a running one hands out its own at mdevreg.v1.q.schema.
     """
