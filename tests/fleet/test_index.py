@@ -359,6 +359,44 @@ def test_a_host_that_was_too_large_to_be_published_is_unknown() -> None:
     assert (brief.outcome, brief.ruling.codes) == ("unknown", ("HOST_NEVER_REPORTED",))
 
 
+def _deny(where: Scope, name: str = "r1") -> Rule:
+    return Rule(id=name, effect="deny", author="tests", message="no", valid_from=NOW, where=where)
+
+
+@pytest.mark.parametrize("where", [Scope(host=("beta",)), Scope(site=("b",)), Scope(parent=("mtty2",))])
+def test_a_rule_about_a_place_is_about_hosts_that_were_there_before_it(where: Scope) -> None:
+    """The same profile, two verdicts: in single answers and lists; and one again when the rule has ended."""
+    model, lots = _two(silent_s=1)
+    beta = ModelHost("host-b", "beta", site="b", parents=(mtty("mtty2"),))
+    fleet = _indexed(model, *lots, model.put(beta), model.put(ModelHost("host-c", "gamma", parents=(mtty(),))))
+    assert sorted(fleet.view.targets(uuid_of(1), now_us=NOW_US).names()) == ["beta", "gamma"]
+    fleet.apply(model.rule(_deny(where)), now_us=NOW_US)
+    assert fleet.view.targets(uuid_of(1), now_us=NOW_US).names() == ["gamma"]
+    assert fleet.view.can_migrate(uuid_of(1), "beta", now_us=NOW_US).ruling.codes[-1] == "RULE_DENIES"
+    fleet.apply(model.rule(msgspec.structs.replace(_deny(where), valid_until=NOW)), now_us=NOW_US)
+    assert sorted(fleet.view.targets(uuid_of(1), now_us=NOW_US).names()) == ["beta", "gamma"]
+
+
+def test_a_source_that_falls_silent_has_no_sure_targets() -> None:
+    """What was worked out while its facts were good does not hold afterwards."""
+    model, lots = _two(silent_s=1)
+    fleet = _indexed(model, *lots)
+    assert fleet.view.targets(uuid_of(1), now_us=NOW_US).names() == ["beta"]
+    fleet.apply(_reheard(model, "host-a", leaving=True), now_us=NOW_US)
+    assert fleet.view.targets(uuid_of(1), now_us=NOW_US).counts() == {"compatible": 0, "incompatible": 0, "unknown": 1}
+
+
+def test_amendments_count_in_the_order_of_the_log() -> None:
+    """A later one that came first wins; one that is taken back is as if it had never been."""
+    model, lots = _two(silent_s=1)
+    fleet = _indexed(model, *lots)
+    deny, lift = model.rule(_deny(Scope())), model.rule(msgspec.structs.replace(_deny(Scope()), valid_until=NOW))
+    fleet.apply([*lift, *deny], now_us=NOW_US)
+    assert fleet.view.can_migrate(uuid_of(1), "beta", now_us=NOW_US).outcome == "compatible"
+    fleet.apply([(lift[0][0], b"")], now_us=NOW_US)
+    assert fleet.view.can_migrate(uuid_of(1), "beta", now_us=NOW_US).outcome == "incompatible"
+
+
 def test_a_host_waits_for_its_profile() -> None:
     """Published in another order than is promised: told at once, and made good when the profile comes."""
     model = FleetModel()

@@ -253,7 +253,7 @@ def _plain(answers: Sequence[BriefAnswer]) -> list[tuple[object, ...]]:
             each.device,
             each.to,
             each.answer and (each.answer.ruling, each.answer.available_instances, each.answer.position),
-            each.problem and each.problem.code,
+            each.problem is None,
         )
         for each in answers
     ]
