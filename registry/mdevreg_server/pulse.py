@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # only the bus speaks NATS
 FLUSH_S = 2.0
 #: A host whose beats disagree gets its receipt at most this often.
 ANSWER_EVERY_S = 5.0
+#: So long may records take from an agent to here; a host whose beats are ahead for longer counts as silent.
+AHEAD_S = 30.0
 #: A left epoch must beat again after this long: one stray beat of an agent that just ended is no rival.
 RIVAL_AFTER_S = 5.0
 
@@ -63,6 +65,7 @@ class Pulse:
         self._signs: dict[str, Heard] = {}
         self._receipts: dict[str, Receipt] = {}
         self._answered: dict[str, int] = {}
+        self._ahead: dict[str, int] = {}  # since when a host's beats have told of what is not known here
         self._rivals: dict[tuple[str, str], int] = {}
         self._claims: dict[tuple[str, str], int] = {}  # (host, epoch) of rivals, to be written
         self._due: set[str] = set()
@@ -130,7 +133,8 @@ class Pulse:
         """Records of these hosts were applied: they live, or said goodbye just before."""
         now = self._now_us()
         for host in hosts:
-            self._signs[host] = Heard(now, host in self._left)
+            if not self._is_ahead(host, now):
+                self._signs[host] = Heard(now, host in self._left)
 
     async def _on(self, msg: Msg) -> None:
         if not self._mine(subjects.host_of(msg.subject)):
@@ -151,15 +155,27 @@ class Pulse:
 
     def _beat(self, beat: Beat) -> None:
         now = self._now_us()
-        self._signs[beat.host] = Heard(now, beat.leaving)
         (self._left.add if beat.leaving else self._left.discard)(beat.host)
         told = self._receipts.get(beat.host)
         if told is not None and beat.epoch != told.epoch:
             self._rival(beat, now)
         agrees = told is not None and (beat.epoch, beat.seq, beat.digest) == (told.epoch, told.settled, told.digest)
+        self._note(beat, now, agrees=agrees or told is None)
         waited = now - self._answered.get(beat.host, 0) > ANSWER_EVERY_S * 1e6
         if not agrees and not beat.leaving and waited:
             self._due.add(beat.host)
+
+    def _note(self, beat: Beat, now: int, *, agrees: bool) -> None:
+        """A sign of life, unless the host has been ahead of what is known here for too long: its facts grow old."""
+        if agrees or beat.leaving:
+            self._ahead.pop(beat.host, None)
+        else:
+            self._ahead.setdefault(beat.host, now)
+        if not self._is_ahead(beat.host, now):
+            self._signs[beat.host] = Heard(now, beat.leaving)
+
+    def _is_ahead(self, host: str, now: int) -> bool:
+        return now - self._ahead.get(host, now) > AHEAD_S * 1e6
 
     def _rival(self, beat: Beat, now: int) -> None:
         """An epoch that was left for another beats on: if it does so again, two agents have one id."""

@@ -377,6 +377,19 @@ def test_a_rule_about_a_place_is_about_hosts_that_were_there_before_it(where: Sc
     assert sorted(fleet.view.targets(uuid_of(1), now_us=NOW_US).names()) == ["beta", "gamma"]
 
 
+def test_a_rule_that_runs_out_tells_no_kinds_apart_any_more() -> None:
+    """Nothing is published when it does; the next look sees it, and the matrix is what it was."""
+    model, lots = _two(silent_s=1)
+    fleet = _indexed(model, *lots)
+    before = fleet.view.matrix(now_us=NOW_US)
+    passing = msgspec.structs.replace(_deny(Scope(host=("beta",))), valid_until=NOW + timedelta(seconds=5))
+    fleet.apply(model.rule(passing), now_us=NOW_US)
+    assert len(fleet.view.matrix(now_us=NOW_US).sources) == len(before.sources) + 1
+    fleet.sweep(now_us=NOW_US + 5_000_000)
+    after = fleet.view.matrix(now_us=NOW_US + 5_000_000)
+    assert (after.sources, after.cells) == (before.sources, before.cells)
+
+
 def test_a_source_that_falls_silent_has_no_sure_targets() -> None:
     """What was worked out while its facts were good does not hold afterwards."""
     model, lots = _two(silent_s=1)

@@ -189,6 +189,32 @@ def test_a_host_is_shown_with_its_documents(replica: ReplicaDoor) -> None:
     assert list(found.supports) == ["mtty/mtty-1", f"mtty/{uuid_of(1)}"]
 
 
+def test_a_closed_replica_answers_no_more(model: FleetModel, nats_server: Broker) -> None:
+    """What it knew gets older, and nobody would tell."""
+    door = _open(nats_server.url)
+    door.close()
+    for ask in (lambda: _outcome(door, "beta"), lambda: door.hosts(NOW), lambda: door.subscribe(Watch((uuid_of(1),)))):
+        with pytest.raises(StateError, match="closed"):
+            ask()
+
+
+@pytest.mark.parametrize("age", [0, -1, float("nan"), float("inf")])
+def test_an_age_that_can_not_be_meant_is_a_usage_error(replica: ReplicaDoor, age: float) -> None:
+    """As in the URL."""
+    with pytest.raises(UsageError, match="max_age_s"):
+        replica.can_migrate(uuid_of(1), "beta", max_age_s=age)
+    with pytest.raises(UsageError, match="max_age_s"):
+        replica.targets(uuid_of(1), max_age_s=age)
+
+
+def test_an_order_or_outcome_that_there_is_not_is_a_usage_error(replica: ReplicaDoor) -> None:
+    """Not some other order, silently."""
+    with pytest.raises(UsageError, match="group, name, free"):
+        replica.targets(uuid_of(1), order="best")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no outcome"):
+        replica.targets(uuid_of(1)).having("yes")
+
+
 class TestCache:
     """What is on disk answers when broker and registry are away."""
 
@@ -211,7 +237,9 @@ class TestCache:
             status = door.status()
             assert (after.ruling, after.position) == (before.ruling, before.position)
             assert (after.facts_age_s or 0) > (before.facts_age_s or 0)
-            assert (status.where, status.connected, status.replica_age_s) == ("cache", False, None)
+            assert (status.where, status.connected) == ("cache", False)
+            assert status.replica_age_s is not None
+            assert 0 < status.replica_age_s < 60
 
     def test_old_facts_of_the_cache_are_unknown(self, model: FleetModel, nats_server: Broker, file: Path) -> None:
         """Never yes on facts that are older than is allowed."""
@@ -247,13 +275,36 @@ class TestCache:
         with _open(nats_server.url, f"?cache={file}") as door:
             assert [host.evidence.host for host in door.hosts(NOW).hosts] == ["host-z"]
 
-    def test_a_damaged_file_is_set_aside(self, model: FleetModel, nats_server: Broker, file: Path) -> None:
+    def test_a_damaged_cache_is_set_aside(self, model: FleetModel, nats_server: Broker, file: Path) -> None:
         """A cache can be made anew; the damaged one is kept beside it for whoever wants to know."""
-        file.parent.mkdir()
-        file.write_bytes(b"this is no database" * 1_000)
+        with _open(nats_server.url, f"?cache={file}"):
+            pass
+        damaged = file.read_bytes()[:100] + b"no page of a database" * 1_000
+        file.write_bytes(damaged)
         with _open(nats_server.url, f"?cache={file}") as door:
             assert _outcome(door, "beta") == "compatible"
-        assert file.with_name("fleet.sqlite3.broken").read_bytes().startswith(b"this is no database")
+        assert file.with_name("fleet.sqlite3.broken").read_bytes() == damaged
+
+    @pytest.mark.parametrize("kind", ["folder", "text", "database"])
+    def test_what_is_not_ours_is_left_alone(
+        self, model: FleetModel, nats_server: Broker, file: Path, kind: str
+    ) -> None:
+        """A forgotten file name must not take somebody's folder, nor a cache grow in somebody's database."""
+        file.parent.mkdir()
+        if kind == "folder":
+            file.mkdir()
+        elif kind == "text":
+            file.write_text("notes")
+        else:
+            with sqlite3.connect(file) as connection:
+                connection.execute("CREATE TABLE mine (id)")
+            connection.close()
+        before = None if kind == "folder" else file.read_bytes()
+        with pytest.raises(StateError, match="a file of its own") as caught:
+            _open(nats_server.url, f"?cache={file}")
+        assert caught.value.code == "CACHE_FOREIGN"
+        assert [path.name for path in file.parent.iterdir()] == [file.name]
+        assert file.is_dir() if before is None else file.read_bytes() == before
 
     def test_one_process_has_it(self, model: FleetModel, nats_server: Broker, file: Path) -> None:
         """Two that write to one file would each resume at the other's place."""
@@ -337,6 +388,12 @@ class TestSubscribe:
             waiting = pool.submit(list, changes)
             changes.close()
             assert waiting.result(10) == []
+
+    @pytest.mark.parametrize("watch", [Watch(("nope",)), Watch((uuid_of(1),), ("nope",)), Watch(uuid_of(1))])  # type: ignore[arg-type]
+    def test_what_is_not_there_can_not_be_watched(self, replica: ReplicaDoor, watch: Watch) -> None:
+        """It would be silent for ever."""
+        with pytest.raises(UsageError):
+            replica.subscribe(watch)
 
     def test_nothing_watched_is_a_usage_error(self, replica: ReplicaDoor) -> None:
         """An empty watch would be silent for ever."""

@@ -130,6 +130,28 @@ def test_a_beat_is_a_sign_of_life_and_a_goodbye_is_kept(desk: Desk, nats_server:
     _with_ward(desk.engine, nats_server, work)
 
 
+def test_a_host_that_is_ahead_of_what_is_known_grows_old(desk: Desk, nats_server: Broker) -> None:
+    """Its agent lives and tells of changes that do not arrive: for half a minute that is traffic, then doubt."""
+    publisher = Publisher()
+    first = desk.take(*publisher.snapshot(look(mtty())))
+
+    async def work(ward: Ward) -> None:
+        later = publisher.changes(look(mtty(free=1)))
+        for second in (0, 10, 20, 30, 40, 50):
+            ward.now_us = START_US + second * 1_000_000
+            await ward.beat(publisher)
+            ward.pulse.reported(["host-1"])
+            await ward.pulse.flush()
+        assert ward.seen() == {"host-1": (30, 0, None)}
+        ward.pulse.told(desk.take(*later).publications)
+        await ward.beat(publisher)
+        await ward.pulse.flush()
+        assert ward.seen() == {"host-1": (50, 0, None)}
+
+    assert first.publications
+    _with_ward(desk.engine, nats_server, work)
+
+
 def test_only_signs_of_life_that_were_written_are_passed_on(desk: Desk, nats_server: Broker) -> None:
     """While the database is locked, nobody is told what it does not have; then all of it at once."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from mdevreg.errors import UsageError
 from mdevreg.fleet.entries import HostEntry
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: ``group``: hosts that offer the same are together; cheapest. ``name``: by name. ``free``: most free instances first.
 Order = Literal["group", "name", "free"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class Question:
@@ -80,9 +81,13 @@ class TargetList:
         self._asked, self._groups, self._plan, self.outcome = asked, groups, plan, outcome
         self._choice = plan.chosen(outcome, available=asked.available)
 
-    def having(self, outcome: Outcome) -> TargetList:
-        """The same question's hosts with another outcome."""
-        return TargetList(self._asked, self._groups, self._plan, outcome)
+    def having(self, outcome: Outcome | str) -> TargetList:
+        """The same question's hosts with another outcome. Raises ``UsageError`` for none that there is."""
+        try:
+            wanted = Outcome(outcome)
+        except ValueError as error:
+            raise UsageError(f"{outcome!r} is no outcome; expected one of: {', '.join(Outcome)}") from error
+        return TargetList(self._asked, self._groups, self._plan, wanted)
 
     @property
     def position(self) -> int:

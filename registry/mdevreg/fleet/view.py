@@ -11,6 +11,7 @@ from msgspec import structs
 
 from mdevreg.answering import answer_of, brief_of
 from mdevreg.compatibility import Rules
+from mdevreg.errors import UsageError
 from mdevreg.fleet.entries import DeviceRef, HostEntry, most_free
 from mdevreg.fleet.factual import FleetFacts
 from mdevreg.fleet.groups import NO_GROUPS, Moves, TypeGroups
@@ -21,7 +22,7 @@ from mdevreg.fleet.matrix import Accepted, Matrix, accepted_by, matrix_of
 from mdevreg.fleet.plans import RANK, plan_of
 from mdevreg.fleet.shards import MASK
 from mdevreg.fleet.table import OUT_OF_SYNC, RulingTable
-from mdevreg.fleet.targets import Order, Question, TargetList
+from mdevreg.fleet.targets import ORDERS, Order, Question, TargetList
 from mdevreg.rules import FLEET, Scope
 from mdevreg.rulings import Brief, Ruling
 from mdevreg.times import moment_of
@@ -113,6 +114,8 @@ class FleetView(FleetFacts):
 
         Nothing is gathered before it is asked for: see ``TargetList``. Raises ``NotFoundError``, ``UsageError``.
         """
+        if order not in ORDERS:
+            raise UsageError(f"{order!r} is no order; expected one of: {', '.join(ORDERS)}")
         ref = self._devices[hash(device) & MASK].get(device)
         if ref.__class__ is DeviceRef:
             kind, own = ref.kind, self.directory.named(ref.host)

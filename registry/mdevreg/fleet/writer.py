@@ -135,6 +135,7 @@ class Fleet:
         edit = self._begun(now_us)
         for bucket in due:
             edit.heard(bucket, edit.presence[bucket])
+        self._rebuild(edit, moment_of(now_us))  # rules that are over tell no places apart any more
         self.view = self._viewed(edit, now_us, believed=False)
         return frozenset(edit.touched)
 

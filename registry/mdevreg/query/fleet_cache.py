@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,13 +33,22 @@ CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 """
 
 
+#: SQLite's ``application_id`` of a cache, at its place in the file's header (sqlite.org/fileformat.html): "mdev".
+APPLICATION_ID = 0x6D646576
+_HEADER = (b"SQLite format 3\x00", slice(68, 72))
+
+
 class FleetCache:
-    """One file, of one process. Used by one thread at a time. Raises ``StateError`` if another process has it."""
+    """One file, of one user. Used by one thread at a time.
+
+    Raises ``StateError`` if another has it, or if what is there is no cache of ours: nothing of others is touched.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        _check_ours(file)
         self._lock = _locked(file)
-        self.set_aside: Path | None = None  # a file that could not be read
+        self.set_aside: Path | None = None  # a cache that could not be read
         try:
             self._connection = _opened(file)
         except sqlite3.DatabaseError:
@@ -52,7 +62,7 @@ class FleetCache:
         marks = dict(self._connection.execute("SELECT name, value FROM mark"))
         if marks.get("format") != FLEET_SCHEMA or marks.get("complete") != "yes":
             return None
-        return Kept(marks["life"], int(marks["stream_seq"]))
+        return Kept(marks["life"], int(marks["stream_seq"]), int(marks["at_us"]))
 
     def lots(self) -> Iterator[Sequence[tuple[str, bytes]]]:
         """Its messages, in lots, in an order in which they can be taken in."""
@@ -71,7 +81,7 @@ class FleetCache:
             rows = [_row(subject, data) for subject, data in lot if data]
             self._connection.executemany("INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?)", rows)
             marks = {"format": FLEET_SCHEMA, "life": kept.life, "stream_seq": str(kept.stream_seq)}
-            marks["complete"] = "yes" if complete else "no"
+            marks |= {"complete": "yes" if complete else "no", "at_us": str(time.time_ns() // 1_000)}
             self._connection.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?)", list(marks.items()))
 
     def close(self) -> None:
@@ -88,11 +98,31 @@ def _opened(file: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")  # a cache may lose its last second, not its wholeness
         connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute("SELECT count(*) FROM mark").fetchone()
     except sqlite3.DatabaseError:
         connection.close()
         raise
     return connection
+
+
+def _check_ours(file: Path) -> None:
+    """Whether a cache may be kept there: nothing is there yet, or one of ours."""
+    if not file.exists():
+        return
+    try:
+        head = b"" if file.is_dir() else _head_of(file)
+    except OSError as error:
+        raise StateError(f"the cache {file} can't be read: {error.strerror}", code="CACHE_FOLDER") from error
+    magic, where = _HEADER
+    if file.is_dir() or not head.startswith(magic) or int.from_bytes(head[where]) != APPLICATION_ID:
+        what = "a folder" if file.is_dir() else "a file that is no cache of mdevreg"
+        raise StateError(f"{file} is {what}; name a file of its own for the cache", code="CACHE_FOREIGN")
+
+
+def _head_of(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(100)
 
 
 def _locked(file: Path) -> int | None:
@@ -106,7 +136,7 @@ def _locked(file: Path) -> int | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        text = f"another process keeps its cache at {file}; give each process a file of its own"
+        text = f"another replica keeps its cache at {file}; give each a file of its own"
         raise StateError(text, code="CACHE_IN_USE") from error
     return lock
 

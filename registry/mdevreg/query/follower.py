@@ -16,8 +16,8 @@ from nats.aio.client import Client
 
 from mdevreg import subjects
 from mdevreg.addresses import shown
-from mdevreg.errors import MdevregError, UnreachableError
-from mdevreg.fleet import FleetView
+from mdevreg.errors import MdevregError, StateError, UnreachableError
+from mdevreg.fleet import Fleet, FleetView
 from mdevreg.query.connection import connect
 from mdevreg.query.fleet_cache import FleetCache
 from mdevreg.query.following import PULL_S, Following, Kept, Listener
@@ -31,7 +31,7 @@ CONNECT_EVERY_S = 2.0
 class ReplicaStatus(msgspec.Struct, frozen=True):
     """How good a replica is. ``where``: what its answers come from: ``nowhere`` yet, the ``cache``, the ``stream``.
 
-    ``replica_age_s``: since it was last known to hold all that is published, ``None``: never in this process.
+    ``replica_age_s``: since it was last known to hold all that is published; of a cache, since it was written last.
     ``differences``: buckets that differed from what the registry published; ``mended``: hosts asked for again.
     ``refused``: messages that could not be understood. ``trouble``: what keeps it from following, if something does.
     """
@@ -47,6 +47,19 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     mended: int = 0
     refused: int = 0
     trouble: str = ""
+
+
+class Closed(Fleet):
+    """The index of a replica that follows no more: what it knew gets older, and nobody would be told."""
+
+    @property
+    def view(self) -> FleetView:
+        """None any more. Raises ``StateError`` (code CLOSED)."""
+        raise StateError("this replica is closed; open another", code="CLOSED")
+
+    @view.setter
+    def view(self, view: FleetView) -> None:
+        """Nothing is kept."""
 
 
 class Follower:
@@ -114,7 +127,7 @@ class Follower:
         )
 
     def close(self) -> None:
-        """End the thread. Closing twice is allowed."""
+        """End the thread; who asks afterwards is told. Closing twice is allowed."""
         if self._loop.is_closed():
             return
         if self._thread.is_alive():
@@ -123,6 +136,7 @@ class Follower:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5)
         self._loop.close()
+        self.following.fleet = Closed()
 
     async def _run(self) -> None:
         while not self._connected:

@@ -54,10 +54,11 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """How far an index has got: in which life of the stream, and to which sequence."""
+    """How far an index has got: in which life of the stream, to which sequence, and when that was, µs UTC."""
 
     life: str = ""
     stream_seq: int = 0
+    at_us: int | None = None
 
 
 Listener = Callable[[Changed], None]
@@ -109,7 +110,7 @@ class Following:
         for lot in lots:
             self.fleet.apply(lot, now_us=self._now_us(), more=True)
         self.fleet.apply((), now_us=self._now_us())
-        self.kept, self.where = kept, "cache"
+        self.kept, self.where, self.synced_us = kept, "cache", kept.at_us
         self.loaded.set()
 
     async def run(self, client: Client) -> None:

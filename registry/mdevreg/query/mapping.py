@@ -52,5 +52,8 @@ def accepting(door: Door, host: str, *, now: datetime) -> AcceptedKinds:
 def _mapping(door: Door) -> MappingDoor:
     if isinstance(door, MappingDoor):
         return door
-    text = "there is no index of the fleet here: a database has none, and a registry has one soon after it has started"
+    text = (
+        "there is no index of the fleet here: a database has none, and a registry has one soon after it has started; "
+        "ask nats://, http:// or replica+nats://"
+    )
     raise StateError(text, code="NO_INDEX")

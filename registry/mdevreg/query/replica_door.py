@@ -29,14 +29,17 @@ from mdevreg.query.fleet_door import FleetDoor
 from mdevreg.query.follower import Follower, ReplicaStatus
 from mdevreg.query.names import possible
 from mdevreg.query.nats_door import NatsDoor, open_nats
-from mdevreg.query.watching import Subscription, Watch, Watchers
+from mdevreg.query.watching import Subscription, Watch, Watchers, check
 from mdevreg.rules import Rule
 from mdevreg.wire import decode_facts, decode_parent
+
+#: Some thirty years: facts that old are never asked for on purpose.
+MAX_AGE_S = 1e9
 
 
 class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: str | None = None
-    max_age_s: Annotated[float, Meta(gt=0, le=1e9)] = DEFAULT_STALE_AFTER_S
+    max_age_s: Annotated[float, Meta(gt=0, le=MAX_AGE_S)] = DEFAULT_STALE_AFTER_S
 
 
 def open_replica(url: str, *, timeout_s: float, creds: str | None) -> ReplicaDoor:
@@ -96,7 +99,7 @@ class ReplicaDoor(FleetDoor):
         ``mdevreg.query.can_migrate(door, …)`` explains. Raises ``NotFoundError`` (``completed()`` has the nearest known
         names, which take their time), ``UsageError``.
         """
-        age_us = None if max_age_s is None else int(max_age_s * 1e6)
+        age_us = None if max_age_s is None else _age_us(max_age_s)
         return self._follower.following.fleet.view.can_migrate(
             device, to, now_us=int(time.time() * 1e6), max_age_us=age_us
         )
@@ -111,13 +114,18 @@ class ReplicaDoor(FleetDoor):
         max_age_s: float | None = None,
     ) -> TargetList:
         """Which hosts could take this device? Gathered lazily: see ``mdevreg.fleet.TargetList``."""
-        age_us = None if max_age_s is None else int(max_age_s * 1e6)
+        age_us = None if max_age_s is None else _age_us(max_age_s)
         return self.view.targets(
             device, now_us=_now_us(), site=site, available=available, order=order, max_age_us=age_us
         )
 
     def subscribe(self, watch: Watch) -> Subscription:
-        """Be told when verdicts change, not only facts. Close it, or use it in ``with``."""
+        """Be told when verdicts change, not only facts. Close it, or use it in ``with``.
+
+        Raises ``NotFoundError`` for a device or host that is not known: nothing would ever be told of it.
+        """
+        with self._told():
+            check(watch, self.view)
         return self._watchers.subscribe(watch, self.view)
 
     def status(self) -> ReplicaStatus:
@@ -173,6 +181,14 @@ class ReplicaDoor(FleetDoor):
                 raise UnreachableError(text)
             time.sleep(0.005)
         return rule
+
+
+def _age_us(max_age_s: float) -> int:
+    if not 0 < max_age_s <= MAX_AGE_S:  # false for nan too
+        raise UsageError(
+            f"max_age_s is {max_age_s!r}; a number of seconds above 0 and up to {MAX_AGE_S:g} was expected"
+        )
+    return int(max_age_s * 1e6)
 
 
 def _now_us() -> int:

@@ -31,6 +31,19 @@ class Watch(msgspec.Struct, frozen=True):
     site: str | None = None
 
 
+def check(watch: Watch, view: FleetView) -> None:
+    """Whether all that is watched is there. Raises ``UsageError``, ``NotFoundError``."""
+    stated: tuple[object, object] = (watch.devices, watch.hosts)
+    if any(isinstance(names, str) for names in stated):  # its letters would be taken for names
+        raise UsageError("devices and hosts are tuples of names; one name alone is ('…',)")
+    if not watch.devices:
+        raise UsageError("nothing is watched; name at least one device")
+    for device in watch.devices:
+        view.home_of(device)
+    for host in watch.hosts:
+        view.directory.host(host)
+
+
 class VerdictChange(msgspec.Struct, frozen=True):
     """A verdict that is another one now. ``None``: there was no answer, or is none: device or host are not known."""
 
@@ -45,8 +58,6 @@ class Subscription:
     """A queue of changes. Iterate, or ``get``; from any thread, and from asyncio by ``asyncio.to_thread``."""
 
     def __init__(self, watch: Watch, end: Callable[[Subscription], None]) -> None:
-        if not watch.devices:
-            raise UsageError("nothing is watched; name at least one device")
         self.watch = watch
         self._end = end
         self._queue: queue.Queue[VerdictChange | None] = queue.Queue(WAITING)

@@ -128,7 +128,10 @@ EVIDENCE: tuple[Explanation, ...] = (
     explain(
         "HOST_STALE",
         "The host's agent has been silent too long: what is known may no longer be true.",
-        ("The host is down, its agent is not running, or it can't reach the broker.",),
+        (
+            "The host is down, its agent is not running, or it can't reach the broker.",
+            "Its heartbeats have told of changes for half a minute that did not arrive: the registry lags behind.",
+        ),
         (
             "On the host: `systemctl status mdevreg-agent`.",
             "`mdevreg hosts` tells when each host was last heard; the limit is --stale-after (60 s).",
