@@ -19,12 +19,19 @@ from mdevreg.facts import NOW, Moment
 from mdevreg.query.replica_door import ReplicaDoor
 from mdevreg.query.watching import VerdictChange, Watch
 from mdevreg.rules import Rule, Scope
+from mdevreg_server import herald
 from mdevreg_server.broker import Broker
 from support import fleet_model
+from support.bus_client import fleet, publish
+from support.databases import sqlite_url
+from support.door_fleet import fill
 from support.fleet_model import FleetModel, ModelHost
 from support.fleet_stream import forget_consumers, tell
-from support.hosts import mtty, uuid_of
+from support.hosts import look, mtty, uuid_of
 from support.nats_server import restart, wipe
+from support.publisher import Publisher
+from support.registry import migrated
+from support.serving import serving
 
 ALPHA = ModelHost("host-a", "alpha", parents=(mtty(devices=[1]),))
 BETA = ModelHost("host-b", "beta", parents=(mtty(version="3", minimum="2"),))
@@ -187,6 +194,28 @@ def test_a_host_is_shown_with_its_documents(replica: ReplicaDoor) -> None:
     found = replica.host("alpha", NOW)
     assert found.parents == ALPHA.parents
     assert list(found.supports) == ["mtty/mtty-1", f"mtty/{uuid_of(1)}"]
+
+
+def test_a_difference_from_what_the_registry_published_is_mended_and_counted(
+    tmp_path: Path, nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else wrote a host into the stream: the next digest tells, it is asked for again, all readers heal."""
+    monkeypatch.setattr(herald, "DIGEST_S", 0.0)
+    url = sqlite_url(tmp_path)
+    with migrated(url) as engine:
+        fill(engine)
+    with serving(url, nats_server.url), _open(nats_server.url) as door:
+        offers = door.pair(uuid_of(1), "beta", NOW).offers
+        [message] = [each for each in fleet(nats_server.url) if each.subject.endswith(".host-b")]
+        wrong = msgspec.json.decode(message.data)
+        wrong["digest"] = "0" * 64
+        wrong["index"]["parents"] = {}
+        tell(nats_server.url, [(message.subject, msgspec.json.encode(wrong))])
+        _until(lambda: door.pair(uuid_of(1), "beta", NOW).offers == (), "the wrong state is believed")
+        publish(nats_server.url, Publisher("host-z").snapshot(look(mtty(), hostname="omega")))
+        _until(lambda: door.pair(uuid_of(1), "beta", NOW).offers == offers, "the right one is back")
+        status = door.status()
+        assert (status.differences, status.mended, status.reloads) == (1, 1, 0)
 
 
 def test_a_closed_replica_answers_no_more(model: FleetModel, nats_server: Broker) -> None:
