@@ -113,7 +113,7 @@ def test_every_verdict_is_a_200(url: str) -> None:
     outcomes = [each["answer"]["ruling"]["outcome"] for each in answers[:3]]
     assert outcomes == ["compatible", "incompatible", "unknown"]
     assert [each["problem"]["code"] for each in answers[3:]] == ["NOT_FOUND", "NOT_FOUND"]
-    assert answers[4]["problem"]["nearest"]
+    assert answers[3]["problem"]["message"] == "no host is named 'nowhere'"
 
 
 def test_a_batch_longer_than_one_turn_keeps_its_order(url: str) -> None:
