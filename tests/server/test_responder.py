@@ -278,7 +278,7 @@ def test_a_responder_that_stops_answers_what_it_was_asked(broker: Broker) -> Non
 
     async def scene() -> tuple[list[Any], list[str]]:
         async with answering(broker.url, Slow(0.005), threads=1) as (own, responder), asking(broker.url) as client:
-            questions = [asyncio.ensure_future(_hosts(client, 5)) for _ in range(300)]
+            questions = [asyncio.ensure_future(_hosts(client, 30)) for _ in range(120)]
             await client.flush()
             await responder.stop()
             await own.close()
