@@ -279,7 +279,9 @@ def test_a_responder_that_stops_answers_what_it_was_asked(broker: Broker) -> Non
     async def scene() -> tuple[list[Any], list[str]]:
         async with answering(broker.url, Slow(0.005), threads=1) as (own, responder), asking(broker.url) as client:
             questions = [asyncio.ensure_future(_hosts(client, 30)) for _ in range(120)]
-            await client.flush()
+            while client.stats["out_msgs"] < len(questions):
+                await asyncio.sleep(0.001)
+            await client.flush()  # the broker has them all
             await responder.stop()
             await own.close()
             late = await asyncio.gather(_hosts(client, 1), return_exceptions=True)
