@@ -14,11 +14,10 @@ from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Brief, ruling_of
 from mdevreg.support import Support
 from mdevreg.suspended import judge_stream
-from mdevreg.verdict import Outcome, Verdict, on_its_merits
+from mdevreg.verdict import RANK, Outcome, Verdict, on_its_merits
 
 #: No answer is relied on for longer than a century; a timedelta has bounds.
 _LONGEST_S = 100 * 365 * 86_400.0
-_RANK = {Outcome.COMPATIBLE: 0, Outcome.UNKNOWN: 1, Outcome.INCOMPATIBLE: 2}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -189,7 +188,7 @@ def _types(offers: Iterable[Side]) -> tuple[str, ...]:
 
 def _best(answer: Answer) -> tuple[int, int, str]:
     free = answer.verdict.available_instances
-    return (_RANK[answer.verdict.outcome], -(free or 0), answer.target_parent or "")
+    return (RANK[answer.verdict.outcome], -(free or 0), answer.target_parent or "")
 
 
 def _order(answer: Answer) -> tuple[int, int, str, str]:
@@ -199,7 +198,7 @@ def _order(answer: Answer) -> tuple[int, int, str, str]:
 
 def _by_type(answer: Answer) -> tuple[int, str, str]:
     source = answer.source
-    return (_RANK[answer.verdict.outcome], source.profile.type or "", source.parent)
+    return (RANK[answer.verdict.outcome], source.profile.type or "", source.parent)
 
 
 def brief_of(answer: Answer) -> Brief:

@@ -27,6 +27,10 @@ class Outcome(StrEnum):
         return cls.COMPATIBLE
 
 
+#: The outcomes as answers are listed, the best first, and each one's place among them.
+BEST_FIRST = (Outcome.COMPATIBLE, Outcome.UNKNOWN, Outcome.INCOMPATIBLE)
+RANK = {outcome: rank for rank, outcome in enumerate(BEST_FIRST)}
+
 #: Which question a reason belongs to. ``capacity`` is told beside the verdict and never decides it.
 About = Literal["user", "migration", "rule", "evidence", "capacity"]
 _NO, _YES, _UNKNOWN = Outcome.INCOMPATIBLE, Outcome.COMPATIBLE, Outcome.UNKNOWN

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
 
 import msgspec
 import nats
@@ -30,6 +29,7 @@ from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.errors import AuthError, RemoteError, StateError, UnreachableError, UsageError
 from mdevreg.query.connection import connect as first_connection
+from mdevreg.query.pulling import life_of
 from mdevreg_server.partitions import Part
 
 #: The broker's copy is a replay buffer, not the system of record: 30 days.
@@ -208,12 +208,6 @@ async def make_room(js: JetStreamContext, consumed: Callable[[str], Awaitable[in
         return 0
     await js.purge_stream(subjects.RECORDS_STREAM, seq=upto)
     return upto - state.first_seq
-
-
-def life_of(info: StreamInfo) -> str:
-    """What tells one life of a stream from the next: its creation time."""
-    created = info.created
-    return created.isoformat() if isinstance(created, datetime) else str(created)
 
 
 async def publish_again(url: str, subject: str, data: bytes, *, creds: str | None, say: Callable[[str], None]) -> None:

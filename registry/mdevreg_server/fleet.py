@@ -22,15 +22,13 @@ from nats.js.errors import NoStreamResponseError
 from mdevreg import subjects
 from mdevreg.errors import StateError
 from mdevreg.published import FLEET_SCHEMA
+from mdevreg.query.pulling import life_of
 from mdevreg_server.bulletins import HEADERS_ROOM, Bulletin
-from mdevreg_server.bus import life_of
 from mdevreg_server.positions import Where
 from mdevreg_server.publication import Publication, shortened
 
 #: How long a broker may store nothing of a lot before it counts as broken.
 STORED_WITHIN_S = 5.0
-
-
 #: Only as the first message of its subject; and the code with which a broker refuses another.
 _ONCE = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
 _IS_THERE = 10071

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError, UnreachableError
-from mdevreg_server.bus import AS_IT_IS, BROKEN, Wanted, drained, ensure_streams, life_of, renew_consumer
+from mdevreg.query.pulling import Puller, life_of
+from mdevreg_server.bus import AS_IT_IS, BROKEN, Wanted, drained, ensure_streams, renew_consumer
+from mdevreg_server.deliveries import acknowledge, consecutive, delivery_of, message_of
 from mdevreg_server.engine import REFUSED
 from mdevreg_server.fleet import Fleet
 from mdevreg_server.herald import Herald
@@ -24,7 +26,6 @@ from mdevreg_server.messages import Item, read_all, unbroken
 from mdevreg_server.partitions import WHOLE, Part
 from mdevreg_server.positions import LOST
 from mdevreg_server.publication import Publication
-from mdevreg_server.puller import Puller, acknowledge, consecutive, delivery_of, message_of
 
 if TYPE_CHECKING:  # only the bus speaks NATS
     from nats.aio.client import Client
@@ -125,7 +126,9 @@ class Line:
         await renew_consumer(self._js, self._part, start)
         self._reached, self._delivered = None, 0  # retention may have removed what would come first
         await self._republish(fleet)
-        puller = await Puller(self._client, self._part.durable, batch=BATCH, expires_s=PULL_S).open()
+        puller = await Puller(
+            self._client, subjects.RECORDS_STREAM, self._part.durable, batch=BATCH, expires_s=PULL_S
+        ).open()
         whose = f"partition={self._part.label} " if self._part.label else ""
         self._say(f"ingest.attached {whose}position={self._ledger.position} from_seq={start}")
         self.attached.set()

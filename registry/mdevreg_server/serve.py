@@ -106,17 +106,9 @@ async def serve(
         shared = config.partitions > 1
         await FleetCare(client, house.reader, house.pool, registry.publish, shared=shared, say=say).listen()
         standing = asyncio.Event()
-        near = Nearby(house.door, now_us) if config.index else None
+        near = _nearby(config, house, client, stack, standing, say)
         if near is not None:
             committed.append(near.decided)
-            stack.push_async_callback(cancelled, [asyncio.ensure_future(near.run(client, standing, say))])
-        tally = Tally()
-        told_version = version("mdevreg")
-        responder = Responder(
-            client, house.door, house.pool, decisions=decisions, version=told_version, tally=tally, near=near
-        )
-        stack.push_async_callback(responder.stop)
-        await responder.start()
         behind = Behind(
             door=house.door,
             near=near,
@@ -124,11 +116,12 @@ async def serve(
             pool=house.pool,
             engine=house.reader,
             decisions=decisions,
-            tally=tally,
+            tally=Tally(),
             stream=partial(stream_of, client),
             attached=standing.is_set,
             now_us=now_us,
         )
+        await _answering(client, behind, stack)
         await stack.enter_async_context(facing(config.http, listening, behind, say, stop))
         await registry.run(partial(_stands, standing, ready), stop)
 
@@ -184,6 +177,37 @@ async def _registry(
     await begin()
     wanted = Wanted(max_bytes=config.max_bytes)
     return Single(client, ledger, writer, catalog, applied=applied, say=say, now_us=now_us, wanted=wanted)
+
+
+def _nearby(
+    config: ServeConfig,
+    house: _House,
+    client: Client,
+    stack: AsyncExitStack,
+    standing: asyncio.Event,
+    say: Callable[[str], None],
+) -> Nearby | None:
+    """The fleet in memory, following once the registry stands, if there is to be one."""
+    if not config.index:
+        return None
+    near = Nearby(house.door, now_us)
+    stack.push_async_callback(cancelled, [asyncio.ensure_future(near.run(client, standing, say))])
+    return near
+
+
+async def _answering(client: Client, behind: Behind, stack: AsyncExitStack) -> None:
+    """Questions over NATS, from now on."""
+    responder = Responder(
+        client,
+        behind.door,
+        behind.pool,
+        decisions=behind.decisions,
+        version=version("mdevreg"),
+        tally=behind.tally,
+        near=behind.near,
+    )
+    stack.push_async_callback(responder.stop)
+    await responder.start()
 
 
 def _unknown() -> float | None:

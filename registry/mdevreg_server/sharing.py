@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, StateError, UsageError
-from mdevreg_server.bus import BROKEN, ensure_streams, life_of
+from mdevreg.query.pulling import life_of
+from mdevreg_server.bus import BROKEN, ensure_streams
 from mdevreg_server.draining import Draining
 from mdevreg_server.ending import cancelled, until_one_ends
 from mdevreg_server.ledger import Applied

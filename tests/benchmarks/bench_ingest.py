@@ -20,12 +20,13 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from mdevreg import subjects, wire
+from mdevreg.query.pulling import Puller
 from mdevreg_server import bus, schema
 from mdevreg_server.broker import Broker
+from mdevreg_server.deliveries import acknowledge, message_of
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ingest import BATCH, Line
 from mdevreg_server.ledger import Ledger
-from mdevreg_server.puller import Puller, acknowledge, message_of
 from mdevreg_server.serve import now_us
 from support.databases import postgresql_url, sqlite_url
 from support.postgres import PostgresMissingError, private_cluster
@@ -120,7 +121,7 @@ async def _floor(client: Client, url: str, count: int) -> float:
     await js.add_consumer(
         subjects.RECORDS_STREAM, ConsumerConfig(durable_name="floor", ack_policy=AckPolicy.ALL, max_ack_pending=20_000)
     )
-    puller = await Puller(client, "floor", batch=BATCH, expires_s=1).open()
+    puller = await Puller(client, subjects.RECORDS_STREAM, "floor", batch=BATCH, expires_s=1).open()
     done, started = 0, time.perf_counter()
     while done < count:
         got = await puller.pull()

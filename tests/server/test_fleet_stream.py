@@ -19,11 +19,12 @@ from mdevreg import subjects, wire
 from mdevreg.catalog import Entry
 from mdevreg.knowledge import NOTHING, RuleChange
 from mdevreg.published import FLEET_SCHEMA, bucket_of, decode_digest, decode_head
+from mdevreg.query.pulling import life_of
 from mdevreg.records import SCHEMA, Beat, Parent, digest_of
 from mdevreg.rules import Rule
 from mdevreg_server import herald, ingest, presence, pulse
 from mdevreg_server.broker import Broker
-from mdevreg_server.bus import AS_IT_IS, connect, ensure_streams, life_of
+from mdevreg_server.bus import AS_IT_IS, connect, ensure_streams
 from mdevreg_server.fleet import Fleet
 from mdevreg_server.presence import clear_conflict
 from mdevreg_server.serve import ServeConfig

@@ -12,10 +12,11 @@ from nats.aio.client import Client
 
 from mdevreg import subjects
 from mdevreg.errors import StateError, UsageError
+from mdevreg.query.pulling import life_of
 from mdevreg.rules import Rule, Scope
 from mdevreg.subjects import RECORDS_STREAM
 from mdevreg_server.broker import Broker
-from mdevreg_server.bus import Wanted, connect, ensure_streams, life_of, make_room
+from mdevreg_server.bus import Wanted, connect, ensure_streams, make_room
 from mdevreg_server.claim import claim_of
 from mdevreg_server.ledger import Applied, Ledger, Where
 from mdevreg_server.membership import SILENT_S, Member

@@ -333,7 +333,7 @@ PAIRS = [{"device": uuid_of(1), "to": "beta"}]
         ("can-migrate", {"device": uuid_of(1), "host": "beta"}, "at once"),
         ("can-migrate-batch", {"pairs": PAIRS * 3}, "at once"),
         ("can-migrate-batch", {"pairs": PAIRS * (MAX_INLINE_PAIRS + 1)}, "thread"),
-        ("targets-page", {"device": uuid_of(1)}, "near"),
+        ("targets-page", {"device": uuid_of(1)}, "thread"),
         ("targets", {"device": uuid_of(1)}, "thread"),
         ("hosts", {}, "far"),
         ("pair", {"device": uuid_of(1), "host": "beta"}, "far"),

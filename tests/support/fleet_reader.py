@@ -21,8 +21,8 @@ from mdevreg.published import (
     summed,
     token_of,
 )
+from mdevreg.query.pulling import life_of
 from mdevreg.timeline import OPEN
-from mdevreg_server.bus import life_of
 from mdevreg_server.engine import open_engine
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import Device, DriverBuild, Offer, Parent

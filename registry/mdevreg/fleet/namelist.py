@@ -30,14 +30,6 @@ class NameList:
         for block in self.blocks:
             yield from block
 
-    def __contains__(self, name: str) -> bool:
-        at = bisect_right(self._firsts, name) - 1
-        if at < 0:
-            return False
-        block = self.blocks[at]
-        where = bisect_left(block, name)
-        return where < len(block) and block[where] == name
-
     def index(self, name: str) -> int:
         """The place of a name that is in the list."""
         at = bisect_right(self._firsts, name) - 1

@@ -6,11 +6,7 @@ from mdevreg.fleet.entries import Offering
 from mdevreg.fleet.groups import GroupKey, Keys
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.table import DOUBTFUL, RulingTable
-from mdevreg.verdict import Outcome
-
-#: What a scheduler looks at first.
-RANK = {Outcome.COMPATIBLE: 0, Outcome.UNKNOWN: 1, Outcome.INCOMPATIBLE: 2}
-_BY_RANK = tuple(RANK)
+from mdevreg.verdict import BEST_FIRST, RANK, Outcome
 
 
 class Choice:
@@ -55,4 +51,4 @@ def _outcome(table: RulingTable, source: Kind, doubts: int, offering: Offering, 
     doubted = 0 if sound else DOUBTFUL
     ranked = [(RANK[table.ruling(source, kind, doubts, doubted).outcome], free) for kind, free in offering.kinds]
     best = min(rank for rank, _ in ranked)
-    return _BY_RANK[best], any(free for rank, free in ranked if rank == best)
+    return BEST_FIRST[best], any(free for rank, free in ranked if rank == best)

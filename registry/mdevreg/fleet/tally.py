@@ -12,7 +12,6 @@ class Tally:
     def __init__(self) -> None:
         self._sums = [0] * BUCKETS
         self._latest = [0] * BUCKETS
-        self.compared = 0  # digests that could be compared
 
     def put(self, before: HostEntry | None, after: HostEntry | None) -> None:
         """A host that was ``before`` is ``after`` now."""
@@ -30,9 +29,6 @@ class Tally:
         found: list[int] = []
         for name, digest in told.buckets.items():
             at = int(name, 16)
-            if self._latest[at] > told.position:
-                continue
-            self.compared += 1
-            if self._sums[at] != int(digest, 16):
+            if self._latest[at] <= told.position and self._sums[at] != int(digest, 16):
                 found.append(at)
         return tuple(found)

@@ -11,10 +11,10 @@ from mdevreg.fleet.entries import HostEntry
 from mdevreg.fleet.groups import GroupKey, TypeGroups
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.namelist import NameList
-from mdevreg.fleet.plans import RANK, Plan
+from mdevreg.fleet.plans import Plan
 from mdevreg.fleet.table import RulingTable
 from mdevreg.rulings import Brief, Ruling
-from mdevreg.verdict import Outcome
+from mdevreg.verdict import RANK, Outcome
 
 if TYPE_CHECKING:
     from mdevreg.fleet.view import FleetView

@@ -19,14 +19,14 @@ from mdevreg.fleet.heard import Heard, dictionaries
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.lookup import Directory
 from mdevreg.fleet.matrix import Accepted, Matrix, accepted_by, matrix_of
-from mdevreg.fleet.plans import RANK, plan_of
+from mdevreg.fleet.plans import plan_of
 from mdevreg.fleet.shards import MASK
 from mdevreg.fleet.table import OUT_OF_SYNC, RulingTable
 from mdevreg.fleet.targets import ORDERS, Order, Question, TargetList
 from mdevreg.rules import FLEET, Scope
 from mdevreg.rulings import Brief, Ruling
 from mdevreg.times import moment_of
-from mdevreg.verdict import Outcome
+from mdevreg.verdict import RANK, Outcome
 
 
 class FleetView(FleetFacts):

@@ -62,6 +62,14 @@ def _existing(creds: str) -> str:
     return creds
 
 
+async def end_others() -> None:
+    """Cancel all other tasks of the running loop, and wait until they have ended: one may be connecting."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 async def _first(
     client: Client, servers: list[str], failed: Callable[[Exception], Awaitable[None]], options: dict[str, Any]
 ) -> None:

@@ -31,7 +31,7 @@ from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
-from mdevreg.query.pages import PageAsked, TargetPage, targets_page
+from mdevreg.query.pages import PageAsked, TargetPage, page_for
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule, Scope
 from mdevreg.times import micros
@@ -140,17 +140,7 @@ class FleetDoor:
         if asked.moment == NOW:
             with self._told():
                 return page_of(self._view(), asked, now=now)
-        return targets_page(
-            self._behind(),
-            asked.device,
-            now=now,
-            moment=asked.moment,
-            rules=Rules(stale_after_s=asked.stale_after_s),
-            limit=asked.limit,
-            outcome=asked.outcome,
-            site=asked.site,
-            cursor=asked.cursor,
-        )
+        return page_for(self._behind(), asked, now=now)
 
     def matrix(self, sources: Scope, targets: Scope, *, now: datetime) -> Matrix:
         """Every kind that some hosts offer against every kind of its type that others do."""

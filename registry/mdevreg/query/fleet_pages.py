@@ -9,10 +9,8 @@ from mdevreg.query.cursors import Key
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage, TargetRow, slice_of, source_of
 from mdevreg.times import micros
-from mdevreg.verdict import Outcome
+from mdevreg.verdict import BEST_FIRST, RANK
 
-#: In the order of ``questions.targets``.
-_RANKED = (Outcome.COMPATIBLE, Outcome.UNKNOWN, Outcome.INCOMPATIBLE)
 _Keyed = tuple[Key, str, TargetList]
 
 
@@ -26,8 +24,8 @@ def page_of(view: FleetView, asked: PageAsked, *, now: datetime) -> TargetPage:
         max_age_us=int(asked.stale_after_s * 1e6),
     )
     keyed: list[_Keyed] = []
-    for outcome in _RANKED if asked.outcome is None else (asked.outcome,):
-        keyed += _sorted(found.having(outcome), _RANKED.index(outcome))
+    for outcome in BEST_FIRST if asked.outcome is None else (asked.outcome,):
+        keyed += _sorted(found.having(outcome), RANK[outcome])
         if asked.cursor is None and len(keyed) > asked.limit:
             break  # the first page is full, and what follows is no better
     chosen, following = slice_of(asked, [key for key, _, _ in keyed])

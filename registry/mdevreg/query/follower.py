@@ -18,7 +18,7 @@ from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.errors import MdevregError, StateError, UnreachableError
 from mdevreg.fleet import Fleet, FleetView
-from mdevreg.query.connection import connect
+from mdevreg.query.connection import connect, end_others
 from mdevreg.query.fleet_cache import FleetCache
 from mdevreg.query.following import PULL_S, Following, Kept, Listener
 
@@ -81,7 +81,7 @@ class Follower:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mdevreg-replica", daemon=True)
         self.cache_trouble = ""
-        self.following = Following(stale_after_s=stale_after_s, now_us=_now_us, changed=changed, keep=self._keep)
+        self.following = Following(stale_after_s=stale_after_s, now_us=now_us, changed=changed, keep=self._keep)
 
     @property
     def view(self) -> FleetView:
@@ -180,14 +180,12 @@ class Follower:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(self._timeout_s)
 
     async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end_others()
         if self._connected:
             with suppress(nats.errors.Error, TimeoutError, OSError):
                 await self._client.close()
 
 
-def _now_us() -> int:
+def now_us() -> int:
+    """This process's clock, µs UTC."""
     return int(time.time() * 1e6)

@@ -15,7 +15,6 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -29,7 +28,7 @@ from mdevreg import subjects
 from mdevreg.errors import StateError
 from mdevreg.fleet import Applied, Fleet, FleetView
 from mdevreg.query.mending import Mending
-from mdevreg.query.pulling import Puller, place_of
+from mdevreg.query.pulling import Puller, life_of, place_of
 
 BROKEN = (APIError, nats.errors.Error, TimeoutError, OSError, StateError)
 BATCH = 1_000
@@ -135,7 +134,7 @@ class Following:
     async def _follow(self) -> AsyncIterator[None]:
         """One consumer's life; each step is a pull that the broker answered. Raises what ended it."""
         info = await self._js.stream_info(subjects.FLEET_STREAM)
-        life = life_of(info.created)
+        life = life_of(info)
         if life != self.kept.life or self.kept.stream_seq > info.state.last_seq:
             await self._begin(life)
         else:
@@ -228,8 +227,3 @@ class Following:
                 hosts = self.fleet.sweep(now_us=self._now_us())
                 if hosts:
                     self._changed(Changed(self.fleet.view, hosts, False))
-
-
-def life_of(created: datetime | str | None) -> str:
-    """What tells one life of a stream from the next: its creation time."""
-    return created.isoformat() if isinstance(created, datetime) else str(created)

@@ -23,7 +23,7 @@ from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageEr
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.query.batch import Asked, BriefAnswers
-from mdevreg.query.connection import connect
+from mdevreg.query.connection import connect, end_others
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
@@ -149,7 +149,7 @@ class NatsDoor:
             return
         if self._connected:  # nats-py will not close what was never open
             asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(self._timeout_s + 1)
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(5)  # a connection may be in the making
+        asyncio.run_coroutine_threadsafe(end_others(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -200,10 +200,3 @@ def _error(headers: dict[str, str], body: bytes) -> Exception:
     if headers["Nats-Service-Error-Code"] in {"400", "413"}:
         return UsageError(told.message, code=told.code)
     return RemoteError(told.message, code=told.code)
-
-
-async def _cancel_all() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -25,13 +25,11 @@ from mdevreg.query import questions
 from mdevreg.query.cursors import Key, cursor_after, key_in
 from mdevreg.query.door import Door
 from mdevreg.rulings import Ruling
-from mdevreg.verdict import Outcome
+from mdevreg.verdict import RANK, Outcome
 
 DEFAULT_LIMIT = 100
 #: Most rows of one page.
 MAX_LIMIT = 1_000
-
-_RANK = {Outcome.COMPATIBLE: 0, Outcome.UNKNOWN: 1, Outcome.INCOMPATIBLE: 2}
 
 
 class TargetSource(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,13 +109,18 @@ def targets_page(
     ``limit``: 1 to ``MAX_LIMIT`` rows. ``outcome``, ``site``: only those. Raises ``NotFoundError``, ``UsageError``
     (code BAD_CURSOR: the cursor is of another question).
     """
-    asked = PageAsked(device, moment, rules.stale_after_s, limit, outcome, site, cursor)
+    return page_for(door, PageAsked(device, moment, rules.stale_after_s, limit, outcome, site, cursor), now=now)
+
+
+def page_for(door: Door, asked: PageAsked, *, now: datetime) -> TargetPage:
+    """The page that is asked for, as ``targets_page`` makes and refuses it."""
     _check(asked)
     if isinstance(door, PagingDoor):
         return door.targets_page(asked, now=now)
-    found = questions.targets(door, device, now=now, moment=moment, rules=rules)
-    there = [answer for answer in found.answers if site in (None, answer.target.site)]
-    rows = [_row_of(answer) for answer in there if outcome in (None, answer.verdict.outcome)]
+    rules = Rules(stale_after_s=asked.stale_after_s)
+    found = questions.targets(door, asked.device, now=now, moment=asked.moment, rules=rules)
+    there = [answer for answer in found.answers if asked.site in (None, answer.target.site)]
+    rows = [_row_of(answer) for answer in there if asked.outcome in (None, answer.verdict.outcome)]
     chosen, following = slice_of(asked, list(map(key_of, rows)))
     return TargetPage(
         source=source_of(found.source),
@@ -134,17 +137,7 @@ def every_target(door: Door, asked: PageAsked, *, now: datetime) -> Iterator[Tar
     """All rows from ``asked.cursor`` on, page by page, each host once. Raises as ``targets_page`` does."""
     told: set[str] = set()
     while True:
-        page = targets_page(
-            door,
-            asked.device,
-            now=now,
-            moment=asked.moment,
-            rules=Rules(stale_after_s=asked.stale_after_s),
-            limit=asked.limit,
-            outcome=asked.outcome,
-            site=asked.site,
-            cursor=asked.cursor,
-        )
+        page = page_for(door, asked, now=now)
         yield from (row for row in page.rows if row.host not in told)
         if page.next is None:
             return
@@ -163,7 +156,7 @@ def slice_of(asked: PageAsked, keys: list[Key]) -> tuple[slice, str | None]:
 
 def key_of(row: TargetRow) -> Key:
     """Where a row stands in the order of ``questions.targets``."""
-    return (_RANK[row.ruling.outcome], -(row.available_instances or 0), row.hostname, row.host)
+    return (RANK[row.ruling.outcome], -(row.available_instances or 0), row.hostname, row.host)
 
 
 def source_of(side: Side) -> TargetSource:

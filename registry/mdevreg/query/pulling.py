@@ -1,4 +1,4 @@
-"""Pulls batches of a stream's consumer into one subscription.
+"""Reads a stream: which of its lives it is, and batches of a consumer, pulled into one subscription.
 
 nats-py's ``fetch`` costs a task and a timer per message; here one subscription collects a whole batch.
 """
@@ -6,10 +6,12 @@ nats-py's ``fetch`` costs a task and a timer per message; here one subscription 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import StreamInfo
 
 from mdevreg.errors import StateError
 
@@ -85,6 +87,12 @@ class Puller:
         self._got.append(msg)
         if len(self._got) >= self._batch:
             self._ended.set()
+
+
+def life_of(info: StreamInfo) -> str:
+    """What tells one life of a stream from the next: its creation time."""
+    created = info.created
+    return created.isoformat() if isinstance(created, datetime) else str(created)
 
 
 def place_of(msg: Msg) -> Place:

@@ -26,7 +26,7 @@ from mdevreg.knowledge import supports_of
 from mdevreg.published import decode_state
 from mdevreg.query.fleet_cache import FleetCache
 from mdevreg.query.fleet_door import FleetDoor
-from mdevreg.query.follower import Follower, ReplicaStatus
+from mdevreg.query.follower import Follower, ReplicaStatus, now_us
 from mdevreg.query.names import possible
 from mdevreg.query.nats_door import NatsDoor, open_nats
 from mdevreg.query.watching import Subscription, Watch, Watchers, check
@@ -66,7 +66,7 @@ class ReplicaDoor(FleetDoor):
         self._timeout_s, self._creds = timeout_s, creds
         self._max_age_s = options.max_age_s
         self._cache = FleetCache(Path(options.cache)) if options.cache is not None else None
-        self._watchers = Watchers(_now_us)
+        self._watchers = Watchers(now_us)
         self._asked: NatsDoor | None = None
         self._opening = threading.Lock()
         self._closed = False
@@ -116,7 +116,7 @@ class ReplicaDoor(FleetDoor):
         """Which hosts could take this device? Gathered lazily: see ``mdevreg.fleet.TargetList``."""
         age_us = None if max_age_s is None else _age_us(max_age_s)
         return self.view.targets(
-            device, now_us=_now_us(), site=site, available=available, order=order, max_age_us=age_us
+            device, now_us=now_us(), site=site, available=available, order=order, max_age_us=age_us
         )
 
     def subscribe(self, watch: Watch) -> Subscription:
@@ -130,7 +130,7 @@ class ReplicaDoor(FleetDoor):
 
     def status(self) -> ReplicaStatus:
         """How good this replica is."""
-        return self._follower.status(_now_us())
+        return self._follower.status(now_us())
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host; its documents are read from the stream."""
@@ -189,10 +189,6 @@ def _age_us(max_age_s: float) -> int:
             f"max_age_s is {max_age_s!r}; a number of seconds above 0 and up to {MAX_AGE_S:g} was expected"
         )
     return int(max_age_s * 1e6)
-
-
-def _now_us() -> int:
-    return int(time.time() * 1e6)
 
 
 def _parsed(url: str) -> tuple[str, _Options]:

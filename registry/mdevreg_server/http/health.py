@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import MdevregError, UnreachableError
+from mdevreg.query.pulling import life_of
 from mdevreg.subjects import RECORDS_STREAM
 from mdevreg_server import positions, quarantine
-from mdevreg_server.bus import BROKEN, life_of
+from mdevreg_server.bus import BROKEN
 from mdevreg_server.engine import converted
 from mdevreg_server.partitions import WHOLE
 from mdevreg_server.tables import HostPresence, HostState, RecordLog
