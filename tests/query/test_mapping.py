@@ -24,6 +24,7 @@ from support.registry import migrated
 from support.serving import serving
 
 DOORS = ("replica", "nats", "http")
+PAIR = ("alpha/mtty/mtty-1", "beta")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,27 @@ def test_a_database_has_no_index(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no index") as caught:
         matrix(memory_door(), now=datetime.now(UTC))
     assert caught.value.code == "NO_INDEX"
+
+
+def test_a_registry_may_do_without_an_index(tmp_path: Path) -> None:
+    """``serve --no-index``: verdicts come from its database, for good; a replica of it maps all the same."""
+    with migrated(sqlite_url(tmp_path)) as engine:
+        fill(engine)
+    with (
+        brokers(tmp_path) as start,
+        serving(sqlite_url(tmp_path), (broker := start()).url, index=False),
+        query.open(broker.url) as door,
+        query.open(f"replica+{broker.url}") as replica,
+    ):
+        until = time.monotonic() + 1.5  # one with an index has it long before
+        while time.monotonic() < until:
+            assert not _has_index(door)
+            time.sleep(0.1)
+        assert _has_index(replica)
+        verdicts = [query.can_migrate(each, *PAIR, now=datetime.now(UTC)).verdict for each in (door, replica)]
+        told = [(verdict.outcome, [reason.code for reason in verdict.reasons]) for verdict in verdicts]
+        assert told[0] == told[1]
+        assert told[0][1]
 
 
 def test_scopes_are_said_in_words_and_understood_again() -> None:

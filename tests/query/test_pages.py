@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from msgspec import structs
@@ -101,6 +102,14 @@ def test_the_fleet_has_all_outcomes_and_ties() -> None:
     rows = targets_page(_door(_fleet(40)), uuid_of(1), now=ASKED).rows
     assert {row.ruling.outcome for row in rows} == set(Outcome)
     assert len({key_of(row)[:3] for row in rows}) < len(rows) == 39
+
+
+def test_the_best_come_first() -> None:
+    """What a scheduler looks at: those that can, those that perhaps can, then the others and why."""
+    rows = targets_page(_door(_fleet(40)), uuid_of(1), now=ASKED).rows
+    outcomes = [row.ruling.outcome for row in rows]
+    assert list(dict.fromkeys(outcomes)) == [Outcome.COMPATIBLE, Outcome.UNKNOWN, Outcome.INCOMPATIBLE]
+    assert len([here for here, after in pairwise(outcomes) if here is not after]) == 2
 
 
 def _brief(row: TargetRow) -> Brief:

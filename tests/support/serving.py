@@ -103,6 +103,7 @@ def serving(
     http: HttpConfig | None = None,
     partitions: int = 1,
     max_bytes: int | None = None,
+    index: bool = True,
 ) -> Iterator[Serving]:
     """A registry that stands, ended at the end. ``catalog``: its folder. Raises what kept it from standing."""
     folder = None if catalog is None else str(catalog)
@@ -113,6 +114,7 @@ def serving(
         http=http,
         partitions=partitions,
         max_bytes=max_bytes,
+        index=index,
         connect_timeout_s=connect_timeout_s,
     )
     running = Serving(config)
