@@ -18,12 +18,12 @@ from mdevreg.support import NoSupport, Support
 class Moment(msgspec.Struct, frozen=True):
     """The two times of a question.
 
-    ``as_of``: when it was true on the host, ``None`` = now. ``known_at``: a log position, what the registry
-    knew then, ``None`` = the latest.
+    ``as_of``: when it was true on the host, ``None`` = now. ``known_at``: a log position, or a time, by the
+    registry's clock: what the registry knew then, ``None`` = the latest.
     """
 
     as_of: datetime | None = None
-    known_at: int | None = None
+    known_at: int | datetime | None = None
 
 
 NOW = Moment()
@@ -66,10 +66,11 @@ class HostSummary(msgspec.Struct, frozen=True):
 
 
 class Hosts(msgspec.Struct, frozen=True):
-    """All hosts, by hostname, then id."""
+    """All hosts, by hostname, then id. ``snapshot``, of every list: the token that gives it again."""
 
     position: int
     hosts: tuple[HostSummary, ...]
+    snapshot: str = ""
 
 
 class HostView(msgspec.Struct, frozen=True):
@@ -80,6 +81,7 @@ class HostView(msgspec.Struct, frozen=True):
     facts: HostFacts | None
     parents: tuple[Parent, ...]
     supports: dict[str, Support] = {}  # by PARENT/TYPE and PARENT/DEVICE, as the registry understands them
+    snapshot: str = ""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -122,6 +124,7 @@ class Drivers(msgspec.Struct, frozen=True):
 
     position: int
     drivers: tuple[DriverSpread, ...]
+    snapshot: str = ""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -143,6 +146,7 @@ class History(msgspec.Struct, frozen=True):
     position: int
     host: str
     changes: tuple[Change, ...]
+    snapshot: str = ""
 
 
 class RuleList(msgspec.Struct, frozen=True):
@@ -150,3 +154,4 @@ class RuleList(msgspec.Struct, frozen=True):
 
     position: int
     rules: tuple[Rule, ...]
+    snapshot: str = ""

@@ -137,7 +137,7 @@ def door_for(endpoint: str, ask: Ask, door: Door, near: NearbyDoor | None) -> tu
     """
     if endpoint == "schema":
         return door, True  # is asked of no door
-    now = ask.as_of is None and ask.known_at is None
+    now = ask.as_of is None and ask.known_at is None and ask.snapshot is None
     if near is None or endpoint not in NEAR or not now or not near.ready:
         return door, False
     return near, endpoint not in _LONG and len(ask.pairs or ()) <= MAX_INLINE_PAIRS

@@ -27,7 +27,7 @@ from mdevreg.times import moment_of
 from mdevreg.wire import Decoded
 from mdevreg_server import positions
 from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
-from mdevreg_server.asking import LATEST
+from mdevreg_server.asking import LATEST, clock_of
 from mdevreg_server.batch import LOG, Batch, Memory, Replay
 from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
@@ -92,6 +92,7 @@ class Ledger:
         self._beliefs.forget()
         with converted(self.engine), self.engine.connect() as connection:
             self._memory.position = connection.scalar(sa.select(sa.func.max(RecordLog.position))) or 0
+            self._memory.clock_us = clock_of(connection)
 
     @property
     def position(self) -> int:
@@ -180,9 +181,10 @@ class Ledger:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
                 self._memory.position += 1
-                position = self.position
-                amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(position))
-                LOG.insert(connection, [_row(amendment, position, next_seq(connection), now_us)])
+                position, at_us = self.position, max(now_us, self._memory.clock_us)
+                amendment = Amendment(schema=SCHEMA, at=moment_of(at_us), author=author, change=change(position))
+                LOG.insert(connection, [_row(amendment, position, next_seq(connection), at_us)])
+                self._memory.clock_us = at_us
                 self._right.advance(connection, position, None)
         except BaseException:
             self._memory.position = before
@@ -233,7 +235,8 @@ class Ledger:
         """
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
-        end, replayed = self.position, 0
+        end, replayed, clock_us = self.position, 0, self._memory.clock_us
+        self._memory.clock_us = 0
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
@@ -246,23 +249,27 @@ class Ledger:
             self._memory.hosts.forget()
             raise
         finally:
-            self._memory.position = end
+            self._memory.position, self._memory.clock_us = end, clock_us
         return replayed
 
     def _replay(self, connection: sa.Connection, first: int, last: int) -> int:
         columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
-        records = (RecordLog.position.between(first, last), RecordLog.host != NOBODY)
-        wanted = sa.select(*columns).where(*records).order_by(RecordLog.position)
-        messages = [
-            Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
-        ]
-        Replay(self._memory, 0).run(connection, [(message, _logged(message)) for message in messages])
+        between = RecordLog.position.between(first, last)
+        wanted = sa.select(*columns, RecordLog.committed_at_us).where(between).order_by(RecordLog.position)
+        messages, clocks = [], dict[int, int]()
+        for row in connection.execute(wanted):
+            self._memory.clock_us = clocks[row.position] = max(self._memory.clock_us, row.committed_at_us)
+            if row.host != NOBODY:
+                messages.append(Message(f"log.{row.host}", row.body, row.position, row.received_at_us))
+        Replay(self._memory, clocks).run(connection, [(message, _logged(message)) for message in messages])
         self._memory.hosts.trim()
         return len(messages)
 
     def _fence(self, connection: sa.Connection) -> None:
-        """Rule 1."""
-        self._memory.position = self._right.fence(connection, self.position)
+        """Rule 1. Where others wrote meanwhile, the log's clock went on too."""
+        before, self._memory.position = self.position, self._right.fence(connection, self.position)
+        if self.position != before:
+            self._memory.clock_us = clock_of(connection)
 
     def _applied(self, batch: Batch) -> Applied:
         self._memory.stored_profiles |= batch.profiles

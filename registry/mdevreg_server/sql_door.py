@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
 from mdevreg_server.engine import converted, open_engine
-from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
+from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
 from mdevreg_server.hosts import document_in
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.tables import HostFact, RecordLog
@@ -52,17 +52,22 @@ def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # no
     return SqlDoor(engine)
 
 
-class SqlDoor:
-    """``mdevreg.query.door.Door`` over SQL. Usable from any thread."""
+def now_utc() -> datetime:
+    """The clock that tells the past from the future."""
+    return datetime.now(UTC)
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+
+class SqlDoor:
+    """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:
+        self._engine, self._clock = engine, clock
         self._beliefs = Beliefs()
 
     @contextmanager
     def _reading(self, moment: Moment) -> Iterator[tuple[sa.Connection, At]]:
         with converted(self._engine), self._engine.connect() as connection:
-            yield connection, at(connection, moment)
+            yield connection, at(connection, moment, self._clock())
 
     def _believed(self, connection: sa.Connection, when: At) -> Interned:
         """Profiles as the registry understood them at that moment."""
@@ -71,12 +76,11 @@ class SqlDoor:
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
         with self._reading(moment) as (connection, when):
-            statement = sa.select(*COLUMNS, HostFact.kernel_release).select_from(joined(when))
-            if when.historical:
-                statement = statement.where(HostFact.hostname.is_not(None))
-            rows = list(connection.execute(statement.order_by(HostFact.hostname, tables.HostState.host)))
+            facts = when.rows(HostFact)
+            statement = sa.select(*columns_of(facts), facts.kernel_release).select_from(joined(facts, when))
+            rows = list(connection.execute(statement.order_by(facts.hostname, tables.HostState.host)))
             counts = [_counts(connection, table, when) for table in (tables.Parent, tables.Offer, tables.Device)]
-        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows))
+        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows), when.snapshot)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
@@ -87,7 +91,8 @@ class SqlDoor:
             knowledge = self._beliefs.at(connection, when.known_at)
         found: HostFacts | None = facts[0] if facts else None
         ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
-        return HostView(when.position, evidence, found, ordered, supports_of(ordered, knowledge))
+        supports = supports_of(ordered, knowledge)
+        return HostView(when.position, evidence, found, ordered, supports, when.snapshot)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
@@ -117,7 +122,7 @@ class SqlDoor:
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
         with self._reading(moment) as (connection, when):
-            return RuleList(when.position, _rules(self._believed(connection, when)))
+            return RuleList(when.position, _rules(self._believed(connection, when)), when.snapshot)
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule, where no registry is running on this database."""
@@ -133,18 +138,17 @@ class SqlDoor:
         """The last ``limit`` changes of a host or device, oldest first."""
         with self._reading(moment) as (connection, when):
             host, changes = history_of(connection, possible(name), when, limit)
-        return History(when.position, host, changes)
+        return History(when.position, host, changes, when.snapshot)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""
-        table = tables.DriverBuild
-        build = (table.name, table.module, table.kernel_release, table.version, table.srcversion, table.build_id)
-        many = (sa.func.count(table.host.distinct()).label("hosts"), sa.func.count().label("parents"))
         with self._reading(moment) as (connection, when):
-            statement = sa.select(*build, *many).where(when.holds(table)).group_by(*build)
-            rows = list(connection.execute(statement))
+            table = when.rows(tables.DriverBuild)
+            build = (table.name, table.module, table.kernel_release, table.version, table.srcversion, table.build_id)
+            many = (sa.func.count(table.host.distinct()).label("hosts"), sa.func.count().label("parents"))
+            rows = list(connection.execute(sa.select(*build, *many).group_by(*build)))
         found = sorted((_spread(row) for row in rows), key=_by_name)
-        return Drivers(when.position, tuple(found))
+        return Drivers(when.position, tuple(found), when.snapshot)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -164,7 +168,8 @@ def _rules(interned: Interned) -> tuple[Rule, ...]:
 
 
 def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
-    statement = sa.select(table.host, sa.func.count()).where(when.holds(table)).group_by(table.host)
+    there = when.rows(table)
+    statement = sa.select(there.host, sa.func.count()).group_by(there.host)
     return {host: count for host, count in connection.execute(statement)}  # noqa: C416  (rows are no pairs to mypy)
 
 
@@ -175,9 +180,9 @@ def _summary(row: Any, when: At, counts: list[dict[str, int]]) -> HostSummary:
 
 def _documents(connection: sa.Connection, table: Any, host: str, when: At, decode: Callable[[bytes], Any]) -> list[Any]:
     """The documents behind a host's rows: they are kept once, in the log."""
-    there = sa.join(table, RecordLog, RecordLog.position == table.position)
-    statement = sa.select(RecordLog.body, RecordLog.position).select_from(there)
-    rows = connection.execute(statement.where(table.host == host, when.holds(table)))
+    there = when.rows(table, host=host)
+    source = sa.join(there, RecordLog, RecordLog.position == there.position)
+    rows = connection.execute(sa.select(RecordLog.body, RecordLog.position).select_from(source))
     return [decode(document_in(row.body, row.position).raw) for row in rows]
 
 

@@ -174,6 +174,7 @@ def _answers(engine: sa.Engine, told: dict[str, Any], known_at: int | None = Non
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     for name in ("hosts", "drivers", "history", "device"):
         plain[name]["position"] = told[name]["position"]
+        del plain[name]["snapshot"]  # 0.1 had none
     return plain
 
 
@@ -205,11 +206,11 @@ def test_a_log_with_amendments_is_not_taken_back_to_a_program_that_can_not_read_
     desk = Desk(empty)
     desk.take(*records_of())
     desk.book.add_rule(RULE)
-    before = (projections(empty), rows(empty, Log))
+    log = rows(empty, Log)
     with pytest.raises(RuntimeError, match="holds 1 amendments, which the program before can't read"):
         _downgrade(empty, "0001")
     assert revision.current(empty) == "0002"
-    assert (projections(empty), rows(empty, Log)) == before
+    assert rows(empty, Log) == log
 
 
 def _fill_log(engine: sa.Engine) -> None:

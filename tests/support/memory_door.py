@@ -33,6 +33,7 @@ from mdevreg.facts import (
     Side,
 )
 from mdevreg.knowledge import NOTHING, Amendment, CatalogChange, Knowledge, Origin, RuleChange
+from mdevreg.moments import snapshot_of
 from mdevreg.nearest import nearest
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
@@ -91,17 +92,19 @@ class MemoryDoor:
 
     def hosts(self, moment: Moment) -> Hosts:
         self._ask()
+        snapshot = self._told(moment)
         listed = [_summary(host, state, moment) for host, state in self._known(moment)]
-        return Hosts(
-            self.position, tuple(sorted(listed, key=lambda each: (each.evidence.hostname, each.evidence.host)))
-        )
+        ordered = sorted(listed, key=lambda each: (each.evidence.hostname, each.evidence.host))
+        return Hosts(self.position, tuple(ordered), snapshot)
 
     def host(self, name: str, moment: Moment) -> HostView:
         self._ask()
+        snapshot = self._told(moment)
         host, state = self._find(name, moment)
         sides = [*self._offers(host, state, moment), *self._devices(host, state, moment)]
         supports = {f"{side.parent}/{side.device or side.profile.type}": side.support for side in sides}
-        return HostView(self.position, _evidence(host, state, moment), state.facts, state.parents, supports)
+        evidence = _evidence(host, state, moment)
+        return HostView(self.position, evidence, state.facts, state.parents, supports, snapshot)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         self._ask()
@@ -124,7 +127,8 @@ class MemoryDoor:
 
     def rules(self, moment: Moment) -> RuleList:
         self._ask()
-        return RuleList(self.position, self._rules(moment))
+        snapshot = self._told(moment)
+        return RuleList(self.position, self._rules(moment), snapshot)
 
     def add_rule(self, draft: Rule) -> Rule:
         self._ask()
@@ -150,16 +154,18 @@ class MemoryDoor:
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         self._ask()
+        snapshot = self._told(moment)
         try:
             host, _ = self._find(name, moment)
         except NotFoundError:
             host, changes = self._life_of(name, moment)
         else:
             changes = _changes(host.id, _states(host, moment))
-        return History(self.position, host.id, tuple(changes[-limit:]))
+        return History(self.position, host.id, tuple(changes[-limit:]), snapshot)
 
     def drivers(self, moment: Moment) -> Drivers:
         self._ask()
+        snapshot = self._told(moment)
         hosts: Counter[DriverBuild] = Counter()
         parents: Counter[DriverBuild] = Counter()
         for _, state in self._known(moment):
@@ -167,7 +173,8 @@ class MemoryDoor:
             hosts.update(set(found))
             parents.update(found)
         spread = [DriverSpread(build, hosts[build], parents[build]) for build in hosts]
-        return Drivers(self.position, tuple(sorted(spread, key=lambda each: (each.build.name, -each.hosts))))
+        ordered = sorted(spread, key=lambda each: (each.build.name, -each.hosts))
+        return Drivers(self.position, tuple(ordered), snapshot)
 
     def close(self) -> None:
         self.closed += 1
@@ -180,6 +187,18 @@ class MemoryDoor:
     ) -> None:
         self.close()
 
+    def _told(self, moment: Moment) -> str:
+        """The token of an answer. Raises for what nobody can know, and nobody knew."""
+        asked = [each for each in (moment.as_of, moment.known_at) if isinstance(each, datetime)]
+        ahead = isinstance(moment.known_at, int) and moment.known_at > self.position
+        if ahead or any(each > self._clock() for each in asked):
+            raise UsageError("in the future", code="FUTURE")
+        earliest = min(state.since for host in self._hosts for state in host.states)
+        if moment.known_at == 0 or (moment.as_of is not None and moment.as_of < earliest):
+            raise UsageError(f"nothing is known of then; the earliest is {earliest}", code="BEFORE_HISTORY")
+        position = self.position if moment.known_at is None else _position(moment.known_at)
+        return snapshot_of(position, moment.as_of or self._clock())
+
     def _known(self, moment: Moment) -> list[tuple[MemoryHost, State]]:
         states = [(host, _states(host, moment)) for host in self._hosts]
         return [(host, found[-1]) for host, found in states if found and found[-1].facts is not None]
@@ -189,7 +208,7 @@ class MemoryDoor:
         self._believed.append((self.position + 1, self._believed[-1][1].amended([amendment])))
 
     def _knowledge(self, moment: Moment) -> Knowledge:
-        known = [found for at, found in self._believed if moment.known_at is None or at <= moment.known_at]
+        known = [found for at, found in self._believed if moment.known_at is None or at <= _position(moment.known_at)]
         return known[-1] if known else NOTHING
 
     def _rules(self, moment: Moment) -> tuple[Rule, ...]:
@@ -263,12 +282,17 @@ class MemoryDoor:
         return named_so[0]
 
 
+def _position(known_at: int | datetime) -> int:
+    assert isinstance(known_at, int), "this door has no log to find a time in"
+    return known_at
+
+
 def _states(host: MemoryHost, moment: Moment) -> list[State]:
     return [
         state
         for state in host.states
         if (moment.as_of is None or state.since <= moment.as_of)
-        and (moment.known_at is None or state.position <= moment.known_at)
+        and (moment.known_at is None or state.position <= _position(moment.known_at))
     ]
 
 
@@ -286,7 +310,7 @@ def _evidence(host: MemoryHost, state: State, moment: Moment) -> Evidence:
         last_seen=None if past else host.last_seen,
         leaving=host.leaving and not past,
         in_sync=host.in_sync or past,
-        conflict=host.conflict,
+        conflict=host.conflict and not past,
         historical=past,
     )
 

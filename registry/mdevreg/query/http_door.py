@@ -76,11 +76,11 @@ class HttpDoor:
         """Every host, by hostname, then id."""
         found: list[HostSummary] = []
         page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE)
-        position = page.position
+        position, snapshot = page.position, page.snapshot
         while page.next is not None:
             found += page.hosts
             page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE, cursor=page.next)
-        return Hosts(position, (*found, *page.hosts))
+        return Hosts(position, (*found, *page.hosts), snapshot)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""

@@ -18,7 +18,7 @@ from mdevreg_server.http import devices
 from mdevreg_server.http.forms import Tag
 from mdevreg_server.http.models import DevicesPage, DeviceView, HostsPage
 
-_TIMES = ("as_of", "known_at")
+_TIMES = ("as_of", "known_at", "snapshot")
 _PAGE = ("limit", "cursor")
 
 

@@ -54,7 +54,7 @@ def command(session: Session, device: str | None, to: str | None, batch: str | N
     moment = session.moment
     with session.door() as door:
         answer = can_migrate(door, device, to, now=session.now, moment=moment, rules=session.rules)
-    return answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of))
+    return answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of, answer.snapshot))
 
 
 def _batch(session: Session, file: str) -> View:

@@ -9,6 +9,7 @@ from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import where_read
 from mdevreg.facts import Change
+from mdevreg.moments import clock_of
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100_000
@@ -37,9 +38,9 @@ def command(session: Session, name: str, limit: int) -> View:
     with session.door() as door:
         found = door.history(name, moment, limit)
     sheet = Sheet(_COLUMNS, [_row(change) for change in found.changes])
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of)
+    document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of)
     empty = () if found.changes else (Line("no change is known"),)
-    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of)))
+    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of, found.snapshot)))
 
 
 def _row(change: Change) -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import counted, doubts, standing, where_read
 from mdevreg.facts import Hosts
+from mdevreg.moments import clock_of
 
 _NONE_YET = "no host has reported yet; start an agent on one: mdevreg-agent run"
 _NONE_THEN = "no host had reported by then"
@@ -31,13 +32,13 @@ def command(session: Session) -> View:
         found = door.hosts(moment)
     codes = [doubts(summary.evidence, session.rules, session.now) for summary in found.hosts]
     sheet = Sheet(_COLUMNS, _rows(found, codes))
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of)
+    document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of)
     for host, code in zip(document["hosts"], codes, strict=True):
         host["doubts"] = code
     count = counted(len(found.hosts), "host")
     foot = (
         Line(count if found.hosts else _NONE_THEN if moment.as_of else _NONE_YET),
-        where_read(found.position, moment.as_of),
+        where_read(found.position, moment.as_of, found.snapshot),
     )
     return View(document, sheet, table=sheet, foot=foot)
 

@@ -10,6 +10,7 @@ from mdevreg.cli.support_words import learned, loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import doubts, standing, where_read
 from mdevreg.facts import HostView
+from mdevreg.moments import clock_of
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.records import Device, Parent
 from mdevreg.support import Support
@@ -37,8 +38,8 @@ def command(session: Session, host: str) -> View:
         found = door.host(host, moment)
     codes = doubts(found.evidence, session.rules, session.now)
     sheet = Sheet(_COLUMNS, [row for parent in found.parents for row in _rows(parent, found.supports)])
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of, doubts=codes)
-    foot = (where_read(found.position, moment.as_of),)
+    document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of, doubts=codes)
+    foot = (where_read(found.position, moment.as_of, found.snapshot),)
     return View(document, sheet, head=_head(found, codes), table=sheet, foot=foot)
 
 
