@@ -46,6 +46,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "pair": lambda door, ask: door.pair(ask.need("device"), ask.need("host"), ask.moment),
     "candidates": lambda door, ask: door.candidates(ask.need("device"), ask.moment),
     "history": lambda door, ask: door.history(ask.need("name"), ask.moment, ask.limit or 100),
+    "blame": lambda door, ask: door.blame(ask.need("device"), ask.need("host"), ask.moment, ask.limit or 1),
     "drivers": lambda door, ask: door.drivers(ask.moment),
     "loading": lambda door, ask: door.loading(ask.need("format"), ask.moment),
     "rules": lambda door, ask: door.rules(ask.moment),

@@ -127,13 +127,15 @@ def _refuse_future(moment: Moment, newest: int, now: datetime) -> None:
         raise UsageError(f"position {moment.known_at} is still to come; the log ends at {newest}", code="FUTURE")
 
 
-def _position_at(connection: sa.Connection, known_at: int | datetime) -> int:
+def known_position(connection: sa.Connection, time: datetime) -> int:
     """The log's position at a time: of the newest entry that was committed by then; 0 before the first."""
-    if isinstance(known_at, int):
-        return known_at
-    by_then = sa.select(RecordLog.position).where(RecordLog.committed_at_us <= micros(known_at))
+    by_then = sa.select(RecordLog.position).where(RecordLog.committed_at_us <= micros(time))
     newest = by_then.order_by(RecordLog.committed_at_us.desc(), RecordLog.position.desc()).limit(1)
     return connection.scalar(newest) or 0
+
+
+def _position_at(connection: sa.Connection, known_at: int | datetime) -> int:
+    return known_at if isinstance(known_at, int) else known_position(connection, known_at)
 
 
 def _committed(connection: sa.Connection, position: int) -> int:

@@ -22,8 +22,8 @@ from mdevreg.timeline import OPEN
 OPEN_REACH = 63
 #: Finer than a second would make more levels, not smaller answers; 2^53 µs are 285 years.
 LEVELS = range(20, 54, 3)
-#: How far the broker's clock may have been ahead of the registry's, before revision 0004: µs.
-SKEW_US = 3_600_000_000
+#: How far the broker's clock may have been ahead of the registry's before revision 0004, which bounds it to none: µs.
+SKEW_US = 60_000_000
 
 
 class Window(msgspec.Struct, frozen=True):

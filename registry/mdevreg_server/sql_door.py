@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from mdevreg.errors import MdevregError
+from mdevreg.answering import answer_of
+from mdevreg.blame import MAX_POINTS, MAX_TURNS, Blame, Point, Said, Turn, said_of, turned
+from mdevreg.errors import MdevregError, UsageError
 from mdevreg.facts import (
     Candidates,
     Drivers,
@@ -33,6 +36,7 @@ from mdevreg_server import revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
+from mdevreg_server.blaming import entry_at, points_of
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
 from mdevreg_server.hosts import document_in
@@ -97,11 +101,44 @@ class SqlDoor:
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
         with self._reading(moment) as (connection, when):
-            interned = self._believed(connection, when)
-            source = source_of(connection, possible(device), when, interned)
-            target = find_host(connection, possible(host), when)
-            offers = offers_of(connection, target, when, interned)
+            return self._pair(connection, possible(device), possible(host), when)
+
+    def _pair(self, connection: sa.Connection, device: str, host: str, when: At) -> Pair:
+        interned = self._believed(connection, when)
+        source = source_of(connection, device, when, interned)
+        target = find_host(connection, host, when)
+        offers = offers_of(connection, target, when, interned)
         return Pair(when.position, source, target, tuple(offers), _rules(interned))
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when the answer to a pair is what it is, and what made it so; the last ``limit`` turns."""
+        if not 1 <= limit <= MAX_TURNS:
+            raise UsageError(f"limit is {limit}; 1 to {MAX_TURNS} turns are told")
+        device, to = possible(device), possible(to)
+        with self._reading(moment) as (connection, when):
+            known = self._beliefs.at(connection, when.known_at)
+            points = points_of(connection, device, to, when, known)
+            looked: list[Point] = []
+
+            def said(point: Point) -> Said:
+                looked.append(point)
+                return self._said(connection, device, to, point)
+
+            found = list(islice(turned(points[:MAX_POINTS], said), limit))
+            turns = tuple(_turn(connection, each) for each in found)
+            now = turns[0].after if turns else said(Point(moment.as_of or self._clock(), when.position, "record"))
+        complete = len(turns) == limit or len(points) <= MAX_POINTS
+        return Blame(device, to, now, turns, len(looked), complete, when.position, moment.as_of, when.snapshot)
+
+    def _said(self, connection: sa.Connection, device: str, to: str, point: Point) -> Said:
+        """What would have been answered, on record, at a point."""
+        moment = Moment(point.at, point.position)
+        host, _, rest = to.partition("/")
+        try:
+            pair = self._pair(connection, device, host, at(connection, moment, point.at))
+            return said_of(pair, answer_of(pair, rest, now=point.at, moment=moment))
+        except UsageError as error:  # not known, or not unambiguous, then
+            return Said(None, problem=error.message)
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         """A source, and every offer of its type in the fleet."""
@@ -161,6 +198,11 @@ class SqlDoor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _turn(connection: sa.Connection, found: tuple[Point, Said, Said]) -> Turn:
+    point, before, after = found
+    return Turn(point, before, after, None if point.cause == "time" else entry_at(connection, point.position))
 
 
 def _rules(interned: Interned) -> tuple[Rule, ...]:

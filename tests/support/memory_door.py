@@ -14,6 +14,8 @@ from typing import Self
 
 import msgspec
 
+from mdevreg.answering import answer_of
+from mdevreg.blame import Blame, said_of
 from mdevreg.catalog import Entry
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
@@ -162,6 +164,13 @@ class MemoryDoor:
         else:
             changes = _changes(host.id, _states(host, moment))
         return History(self.position, host.id, tuple(changes[-limit:]), snapshot)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Turns are the SQL door's to tell: it has a log. What is said now is known here too."""
+        self._ask()
+        pair = self.pair(device, to.partition("/")[0], moment)
+        said = said_of(pair, answer_of(pair, to.partition("/")[2], now=self._clock(), moment=moment))
+        return Blame(device, to, said, (), 1, complete=True, position=self.position, snapshot=self._told(moment))
 
     def drivers(self, moment: Moment) -> Drivers:
         self._ask()

@@ -11,6 +11,7 @@ from typing import Self
 
 from msgspec import structs
 
+from mdevreg.blame import Blame
 from mdevreg.compatibility import Rules
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
@@ -99,6 +100,10 @@ class FleetDoor:
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
         return self._behind().history(name, moment, limit)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when an answer is what it is, and what made it so."""
+        return self._behind().blame(device, to, moment, limit)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from mdevreg.blame import Blame
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import (
     NOW,
@@ -97,6 +98,10 @@ class HttpDoor:
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
         return self._ask(f"/v1/history/{_segment('host or device', name)}", History, moment, limit=limit)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when an answer is what it is, and what made it so."""
+        return self._ask("/v1/blame", Blame, moment, device=device, host=to, limit=limit)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, structs
 
 from mdevreg.answering import Answer, Targets
+from mdevreg.blame import Blame
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import UsageError
@@ -137,6 +138,12 @@ QUESTIONS: dict[str, Endpoint] = {
     "pair": Endpoint(Pair, ("device", "host"), _TIMES, "The facts of one verdict."),
     "candidates": Endpoint(Candidates, ("device",), _TIMES, "The facts of every verdict on a device."),
     "history": Endpoint(History, ("name",), (*_TIMES, "limit"), "The last changes of a host or device, oldest first."),
+    "blame": Endpoint(
+        Blame,
+        ("device", "host"),
+        (*_TIMES, "limit"),
+        "Since when a verdict is what it is, and what made it so, with the records as evidence.",
+    ),
     "drivers": Endpoint(Drivers, (), _TIMES, "The driver builds of the fleet."),
     "loading": Endpoint(Offers, ("format",), _TIMES, "Every offer whose driver build is known to load a format."),
     "rules": Endpoint(RuleList, (), _TIMES, "Every operators' rule that was known, ended ones included."),
