@@ -65,12 +65,12 @@ class SqlDoor:
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:
-        self._engine, self._clock = engine, clock
+        self.engine, self._clock = engine, clock
         self._beliefs = Beliefs()
 
     @contextmanager
     def _reading(self, moment: Moment) -> Iterator[tuple[sa.Connection, At]]:
-        with converted(self._engine), self._engine.connect() as connection:
+        with converted(self.engine), self.engine.connect() as connection:
             yield connection, at(connection, moment, self._clock())
 
     def _believed(self, connection: sa.Connection, when: At) -> Interned:
@@ -163,12 +163,12 @@ class SqlDoor:
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule, where no registry is running on this database."""
-        with writing_alone(self._engine.url) as book:
+        with writing_alone(self.engine.url) as book:
             return book.add_rule(draft)
 
     def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
         """End a rule, where no registry is running on this database."""
-        with writing_alone(self._engine.url) as book:
+        with writing_alone(self.engine.url) as book:
             return book.end_rule(possible(rule), at=at, author=author)
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
@@ -189,7 +189,7 @@ class SqlDoor:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def __enter__(self) -> Self:
         return self

@@ -30,7 +30,7 @@ START_US = 1_700_000_000_000_000
 #: Between two changes of a host.
 STEP_US = 37_000_000
 #: A device lives for so many changes of its host: from minutes to a day.
-LIVES = (4, 9, 33, 600)
+LIVES = (4, 9, 33, 100)
 #: Changes between two upgrades of a host's driver.
 UPGRADE = 5_000
 _LOT = 20_000
@@ -42,6 +42,12 @@ _PATH, _TYPE = "/devices/virtual/mtty/mtty", "mtty-1"
 def device_of(host: int, change: int) -> str:
     """The device that is created by a change."""
     return str(uuid.UUID(int=host << 64 | change))
+
+
+def lasting_device(host: int, change: int) -> str:
+    """A device that lives when the hosts' n-th changes have happened."""
+    last = LIVES.index(max(LIVES))
+    return device_of(host, change - (change - last) % len(LIVES))
 
 
 def time_of(change: int) -> int:
