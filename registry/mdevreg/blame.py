@@ -43,8 +43,8 @@ class Entry(msgspec.Struct, frozen=True):
     received_at: datetime
     committed_at: datetime
     sha256: str
+    body: msgspec.Raw
     author: str | None = None
-    body: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Point(msgspec.Struct, frozen=True):
