@@ -40,8 +40,8 @@ def past_time(text: str, now: datetime) -> datetime:
 def time_of(text: str, now: datetime) -> datetime:
     """A time as people type it, aware UTC; ``now`` is what its words count from.
 
-    RFC 3339; ``-7d``, ``-2h30m`` (units w d h m s, in that order); ``now``; ``yesterday``, ``today``, ``tomorrow``: their
-    midnight, or a time of these days: ``yesterday 14:00``. A word's zone is UTC unless it is followed by
+    RFC 3339; ``-7d``, ``-2h30m`` (units w d h m s, in that order); ``now``; ``yesterday``, ``today``, ``tomorrow``:
+    their midnight, or a time of these days: ``yesterday 14:00``. A word's zone is UTC unless it is followed by
     another: ``yesterday 14:00+01:00``. Raises ``UsageError``: not a time, or without a zone.
     """
     try:

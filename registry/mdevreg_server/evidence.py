@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.clocks import seconds
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Evidence
 from mdevreg.nearest import nearest
@@ -29,6 +30,7 @@ COLUMNS = (
     HostPresence.last_seen_us,
     HostPresence.leaving,
     HostPresence.conflict,
+    HostPresence.skew_beyond_us,
 )
 
 
@@ -45,9 +47,9 @@ def joined(at: At) -> sa.FromClause:
 def evidence_of(row: Any, at: At) -> Evidence:
     """The evidence in a row of ``COLUMNS``."""
     if at.historical:
-        changed, seen = row.valid_from_us, None
+        changed, seen, skew = row.valid_from_us, None, None
     else:
-        changed, seen = row.valid_at_us, row.last_seen_us
+        changed, seen, skew = row.valid_at_us, row.last_seen_us, row.skew_beyond_us
     return Evidence(
         host=row.host,
         hostname=row.hostname or row.host,
@@ -59,6 +61,7 @@ def evidence_of(row: Any, at: At) -> Evidence:
         missing=0 if at.historical else missing_of(row.settled, _ranges.decode(row.received)),
         conflict=row.conflict is not None,
         historical=at.historical,
+        clock_skew_s=None if skew is None else seconds(skew),
     )
 
 

@@ -74,6 +74,11 @@ def standing(evidence: Evidence, codes: Iterable[str]) -> str:
     return wrong or ("past" if evidence.historical else "fresh")
 
 
+def clock(skew_s: float) -> str:
+    """How far a host's clock is off: ``2.1 d ahead``, ``7 s behind``."""
+    return f"{age(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
+
+
 def where_read(position: int, as_of: datetime | None) -> Line:
     """The line that every answer ends with."""
     return Line(f"log position: {position}" + (f", as of {utc(as_of)}" if as_of else ""))
