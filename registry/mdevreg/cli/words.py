@@ -75,8 +75,8 @@ def standing(evidence: Evidence, codes: Iterable[str]) -> str:
 
 
 def clock(skew_s: float) -> str:
-    """How far a host's clock is off: ``2.1 d ahead``, ``7 s behind``."""
-    return f"{age(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
+    """How far a host's clock is off: ``2.1 d ahead of the registry's``, ``7 s behind the registry's``."""
+    return f"{age(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} the registry's"
 
 
 def where_read(position: int, as_of: datetime | None) -> Line:

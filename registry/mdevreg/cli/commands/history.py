@@ -17,7 +17,7 @@ _COLUMNS = ("valid_from", "valid_to", "host", "object", "name", "event", "detail
 _STAMPS = ("observed_at", "received_at", "committed_at")
 _CLOCK = ("flag", "clock_skew_s")
 _FLAGGED = (
-    "flag: the clock of the host was wrong; valid_from is not later than the record was received, and else as that clock "
+    "flag: the clock of the host was wrong; valid_from is not later than the record was received, else as that clock "
     "said. All three times of a record: -o json"
 )
 

@@ -49,7 +49,7 @@ def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
     if evidence.missing:
         lines.append(f"missing: {evidence.missing} records never arrived; a complete snapshot took their place")
     if evidence.clock_skew_s is not None:
-        lines.append(f"clock: {clock(evidence.clock_skew_s)} of the registry's; its records are flagged in `history`")
+        lines.append(f"clock: {clock(evidence.clock_skew_s)}; `history` flags its records")
     if facts is not None:
         lines += [f"kernel: {facts.kernel_release or 'not known'}", f"agent: {facts.agent_version or 'not known'}"]
         lines += [f"os: {name}" for name in [facts.os_release.get("PRETTY_NAME")] if name]
