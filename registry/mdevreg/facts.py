@@ -42,6 +42,8 @@ class Evidence(msgspec.Struct, frozen=True):
     missing: int = 0  # records of the agent's present epoch that never arrived; a snapshot took their place
     conflict: bool = False  # two live agents claim this id
     historical: bool = False  # a question about the past: staleness does not apply
+    # Host's clock less the registry's, if it is beyond the registry's bound; positive: ahead. None in the past.
+    clock_skew_s: float | None = None
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -128,7 +130,12 @@ class Drivers(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice."""
+    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice.
+
+    ``observed_at`` is the host's clock, ``received_at`` the broker's, ``committed_at`` the registry's, all of the
+    record at ``position``; ``None``: the log no longer has it. ``flag``: why ``observed_at`` is not to be relied on
+    (``mdevreg.clocks``), with ``clock_skew_s``: the host's clock less the others', positive: ahead by at least that.
+    """
 
     valid_from: datetime
     valid_to: datetime | None
@@ -138,6 +145,11 @@ class Change(msgspec.Struct, frozen=True):
     name: str  # "mtty", "mtty/mtty-1", the uuid
     event: str  # "appeared", "changed", "gone"
     detail: str = ""
+    observed_at: datetime | None = None
+    received_at: datetime | None = None
+    committed_at: datetime | None = None
+    flag: str | None = None  # "CLOCK_AHEAD", "CLOCK_BEHIND"
+    clock_skew_s: float | None = None
 
 
 class History(msgspec.Struct, frozen=True):

@@ -21,9 +21,9 @@ from mdevreg_server.hosts import Hosts, Known, state_columns
 from mdevreg_server.intervals import Pending, Shape
 from mdevreg_server.late import rebuild_host
 from mdevreg_server.messages import Message
-from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard
+from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard, skews
 from mdevreg_server.quarantine import Refusal
-from mdevreg_server.tables import HostState, Profile, RecordLog, table_of
+from mdevreg_server.tables import HostState, Profile, RecordClock, RecordLog, table_of
 from mdevreg_server.upsert import insert_new, upsert
 
 #: Which value column of a kind is a profile digest (``mdevreg.objects``).
@@ -65,6 +65,8 @@ class Batch:
         self._profiles: set[str] = set()
         self.profiles: set[str] = set()  # new ones, stored by this batch
         self._log: list[tuple[Any, ...]] = []
+        self._skews: dict[str, int] = {}  # of hosts whose clocks are known to be wrong
+        self._doubtful_clocks: list[dict[str, int]] = []
         self._digests: list[str] = []
         self._none_refused: bool | None = None
         self._doubtful: list[tuple[Message, Decoded]] = []
@@ -74,6 +76,7 @@ class Batch:
         self.read(connection, items)
         self.now_us = self.memory.clock_us = max(self.now_us, self.memory.clock_us)
         self.disputed = self._disputed(connection, list(self._known))
+        self._skews = skews(connection, self._known)
         for message, item in items:
             if isinstance(item, DecodeError):
                 self.refused.append(Refusal(message, item.code, item.message))
@@ -181,6 +184,8 @@ class Batch:
             )
         )
         self.records.append(decoded)
+        if record.host in self._skews:
+            self._doubtful_clocks.append({"position": self.memory.position, "skew_us": self._skews[record.host]})
         return self.memory.position
 
     def _flush(self, connection: sa.Connection) -> None:
@@ -188,6 +193,9 @@ class Batch:
         if self._log:
             LOG.insert(connection, self._log)
             self._log.clear()
+        if self._doubtful_clocks:
+            connection.execute(sa.insert(table_of(RecordClock)), self._doubtful_clocks)
+            self._doubtful_clocks.clear()
         if new := self._profiles - self.memory.stored_profiles - self.profiles:
             bodies = [{"digest": digest, "body": self.memory.profiles.body(digest).decode()} for digest in sorted(new)]
             insert_new(connection, Profile, bodies)

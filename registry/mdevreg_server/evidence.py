@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.clocks import seconds
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Evidence
 from mdevreg.nearest import nearest
@@ -33,6 +34,7 @@ def columns_of(facts: type[HostFact]) -> tuple[Any, ...]:
         HostPresence.last_seen_us,
         HostPresence.leaving,
         HostPresence.conflict,
+        HostPresence.skew_beyond_us,
     )
 
 
@@ -46,9 +48,9 @@ def joined(facts: type[HostFact], at: At) -> Any:
 def evidence_of(row: Any, at: At) -> Evidence:
     """The evidence in a row of ``COLUMNS``."""
     if at.historical:
-        changed, seen = row.valid_from_us, None
+        changed, seen, skew = row.valid_from_us, None, None
     else:
-        changed, seen = row.valid_at_us, row.last_seen_us
+        changed, seen, skew = row.valid_at_us, row.last_seen_us, row.skew_beyond_us
     return Evidence(
         host=row.host,
         hostname=row.hostname or row.host,
@@ -60,6 +62,7 @@ def evidence_of(row: Any, at: At) -> Evidence:
         missing=0 if at.historical else missing_of(row.settled, _ranges.decode(row.received)),
         conflict=row.conflict is not None and not at.historical,
         historical=at.historical,
+        clock_skew_s=None if skew is None else seconds(skew),
     )
 
 

@@ -199,7 +199,7 @@ class StreamPosition(Base):
 
 
 class HostPresence(Base):
-    """When each host was last heard, and whether two agents claim to be it."""
+    """When each host was last heard, how far its clock is off, and whether two agents claim to be it."""
 
     __tablename__ = "host_presence"
 
@@ -208,6 +208,18 @@ class HostPresence(Base):
     leaving: Mapped[int] = mapped_column(Integer)
     conflict: Mapped[str | None] = mapped_column(Text)  # what was seen; NULL: none
     conflict_since_us: Mapped[int | None] = mapped_column(Big)
+    skew_us: Mapped[int | None] = mapped_column(Big)  # its clock less the registry's; NULL: not measured
+    skew_at_us: Mapped[int | None] = mapped_column(Big)  # when that was measured
+    skew_beyond_us: Mapped[int | None] = mapped_column(Big)  # the same, if it was beyond the bound
+
+
+class RecordClock(Base):
+    """Records of hosts whose clocks were measured beyond the bound when these were committed. Only ever added to."""
+
+    __tablename__ = "record_clock"
+
+    position: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
+    skew_us: Mapped[int] = mapped_column(Big)
 
 
 class Quarantine(Base):

@@ -118,6 +118,12 @@ class DoorContract:
             assert ask(door, again).snapshot == token
             assert msgspec.json.encode(ask(door, again)) == msgspec.json.encode(ask(door, again))
 
+    def test_a_clock_beyond_the_bound_is_told_of_now_and_not_of_the_past(self, door: Door) -> None:
+        wrong = {each.evidence.hostname: each.evidence.clock_skew_s for each in door.hosts(NOW).hosts}
+        assert {name: skew for name, skew in wrong.items() if skew is not None} == {"eta": -7_200.25}
+        assert door.host("eta", NOW).evidence.clock_skew_s == -7_200.25
+        assert door.host("eta", Moment(as_of=_second(60))).evidence.clock_skew_s is None
+
     @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
     def test_a_host_is_shown_whole_as_of_the_moment(self, door: Door, moment: Moment) -> None:
         found, expected = door.host("alpha", moment), memory_door().host("alpha", moment)
@@ -171,6 +177,15 @@ class DoorContract:
         assert starts == sorted(starts)
         assert {change.host for change in whole.changes} == {"host-a"}
         assert door.history("alpha", NOW, 2).changes == whole.changes[-2:]
+
+    def test_history_tells_the_three_times_of_each_record(self, door: Door) -> None:
+        changes = door.history("alpha", NOW, 1_000).changes
+        assert changes
+        for change in changes:
+            assert change.observed_at == change.valid_from
+            assert change.received_at == _second(3_600 + change.position)
+            assert change.committed_at == _second(3_600 + len(records_of()) + 1)
+            assert (change.flag, change.clock_skew_s) == (None, None)
 
     def test_history_goes_no_further_than_the_moment(self, door: Door) -> None:
         changes = door.history("alpha", Moment(as_of=_second(3)), 1_000).changes

@@ -174,8 +174,16 @@ def _answers(engine: sa.Engine, told: dict[str, Any], known_at: int | None = Non
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     for name in ("hosts", "drivers", "history", "device"):
         plain[name]["position"] = told[name]["position"]
-        del plain[name]["snapshot"]  # 0.1 had none
-    return plain
+    return {name: _as_told(plain[name], told[name]) for name in plain}
+
+
+def _as_told(found: Any, told: Any) -> Any:
+    """Without the fields that answers were given since."""
+    if isinstance(found, dict) and isinstance(told, dict):
+        return {key: _as_told(value, told[key]) for key, value in found.items() if key in told}
+    if isinstance(found, list) and isinstance(told, list) and len(found) == len(told):
+        return [_as_told(*pair) for pair in zip(found, told, strict=True)]
+    return found
 
 
 def _pair(door: Door, name: str, moment: Moment) -> list[Any]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
+from msgspec import structs
 
 from mdevreg.answering import answer_of
 from mdevreg.blame import Blame, said_of
 from mdevreg.catalog import Entry
+from mdevreg.clocks import PROVEN_US
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     Candidates,
@@ -46,12 +48,16 @@ from mdevreg.support import StreamSupport, support_of
 
 
 class State(msgspec.Struct, frozen=True):
-    """A host from ``since`` on, told by the record at ``position``. No facts: it is not known then."""
+    """A host from ``since`` on, told by the record at ``position``. No facts: it is not known then.
+
+    ``ahead_s``: the host's clock then; the broker's and the registry's were right.
+    """
 
     since: datetime
     position: int
     facts: HostFacts | None
     parents: tuple[Parent, ...] = ()
+    ahead_s: float = 0.0
 
 
 class MemoryHost(msgspec.Struct, frozen=True):
@@ -63,6 +69,7 @@ class MemoryHost(msgspec.Struct, frozen=True):
     leaving: bool = False
     in_sync: bool = True
     conflict: bool = False
+    clock_skew_s: float | None = None
 
 
 class MemoryDoor:
@@ -321,6 +328,7 @@ def _evidence(host: MemoryHost, state: State, moment: Moment) -> Evidence:
         in_sync=host.in_sync or past,
         conflict=host.conflict and not past,
         historical=past,
+        clock_skew_s=None if past else host.clock_skew_s,
     )
 
 
@@ -342,9 +350,21 @@ def _changes(host: str, states: Sequence[State]) -> list[Change]:
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
                 event = "appeared" if key not in before else "changed" if key in after else "gone"
-                changes.append(Change(state.since, None, state.position, host, key[0], key[-1], event))
+                change = Change(state.since, None, state.position, host, key[0], key[-1], event)
+                changes.append(structs.replace(change, **_stamps(state)))
         before = after
     return changes
+
+
+def _stamps(state: State) -> dict[str, Any]:
+    wrong = state.ahead_s > PROVEN_US / 1e6
+    return {
+        "observed_at": state.since + timedelta(seconds=state.ahead_s),
+        "received_at": state.since,
+        "committed_at": state.since,
+        "flag": "CLOCK_AHEAD" if wrong else None,
+        "clock_skew_s": state.ahead_s if wrong else None,
+    }
 
 
 def _objects(state: State) -> dict[Key, Value]:

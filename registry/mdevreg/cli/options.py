@@ -107,7 +107,9 @@ def shared_options() -> list[click.Parameter]:
         type=Seconds(),
         help=f"Don't rely on hosts silent for longer, in seconds [{DEFAULT_STALE_AFTER_S:g}].",
     )
-    past = _option("--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, or -7d, -2h30m.")
+    past = _option(
+        "--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, -2h30m, 'yesterday 14:00' (UTC)."
+    )
     known = _option(
         "--known-at",
         metavar="TIME|seq:N",

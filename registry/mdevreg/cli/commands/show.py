@@ -8,7 +8,7 @@ from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.support_words import learned, loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import doubts, standing, where_read
+from mdevreg.cli.words import clock, doubts, standing, where_read
 from mdevreg.facts import HostView
 from mdevreg.moments import clock_of
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
@@ -49,6 +49,8 @@ def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
     lines = [f"{evidence.hostname}: {standing(evidence, codes)}{seen}", f"host id: {evidence.host}"]
     if evidence.missing:
         lines.append(f"missing: {evidence.missing} records never arrived; a complete snapshot took their place")
+    if evidence.clock_skew_s is not None:
+        lines.append(f"clock: {clock(evidence.clock_skew_s)}; `history` flags its records")
     if facts is not None:
         lines += [f"kernel: {facts.kernel_release or 'not known'}", f"agent: {facts.agent_version or 'not known'}"]
         lines += [f"os: {name}" for name in [facts.os_release.get("PRETTY_NAME")] if name]
