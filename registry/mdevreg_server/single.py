@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mdevreg_server.audit.keeper import Keeper
 from mdevreg_server.bus import AS_IT_IS, Wanted
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.ending import cancelled
@@ -34,13 +35,14 @@ class Single:
         ledger: Ledger,
         writer: ThreadPoolExecutor,
         catalog: CatalogWatch,
+        keeper: Keeper,
         *,
         applied: Callable[[Applied], None],
         say: Callable[[str], None],
         now_us: Callable[[], int],
         wanted: Wanted = AS_IT_IS,
     ) -> None:
-        self._applied, self._catalog = applied, catalog
+        self._applied, self._catalog, self._keeper = applied, catalog, keeper
         self._room = partial(keep_room, client, ledger, writer, say)
         self.line = Line(
             client,
@@ -69,7 +71,7 @@ class Single:
         lines = (self.line.run(), self.line.herald.run())
         parts = [
             asyncio.ensure_future(part)
-            for part in (*lines, self.pulse.run(), self._catalog.run(), self._room(), stop.wait())
+            for part in (*lines, self.pulse.run(), self._catalog.run(), self._room(), self._keeper.run(), stop.wait())
         ]
         attached = asyncio.ensure_future(self._announce(ready))
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)

@@ -33,6 +33,7 @@ from mdevreg_server import revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
+from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
 from mdevreg_server.hosts import document_in
@@ -145,6 +146,11 @@ class SqlDoor:
             rows = list(connection.execute(statement))
         found = sorted((_spread(row) for row in rows), key=_by_name)
         return Drivers(when.position, tuple(found))
+
+    @property
+    def auditor(self) -> SqlAuditor:
+        """Whoever verifies this database (``mdevreg.query.auditing``)."""
+        return SqlAuditor(self._engine)
 
     def close(self) -> None:
         """Let go of the connections."""

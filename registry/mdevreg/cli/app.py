@@ -31,6 +31,7 @@ class Mdevreg(Questions):
         "history": f"{_COMMANDS}.history",
         "drivers": f"{_COMMANDS}.drivers",
         "rule": f"{_COMMANDS}.rule",
+        "audit": f"{_COMMANDS}.audit",
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",
         "schema": f"{_COMMANDS}.schema",

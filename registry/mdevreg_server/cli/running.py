@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from mdevreg.cli.examples import Exampled
+from mdevreg_server.audit.keeper import DEFAULT_EVERY_S, AuditConfig
+from mdevreg_server.cli.audit_options import AUDIT_FOLDER, AUDIT_KEY
 from mdevreg_server.cli.http_options import with_http
 from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, INDEX, MAX_BYTES, NATS, PARTITIONS, database_url, say
 from mdevreg_server.folders import state_folder, url_file
@@ -76,6 +78,16 @@ def up(
 @PARTITIONS()
 @MAX_BYTES()
 @INDEX()
+@AUDIT_KEY()
+@AUDIT_FOLDER()
+@click.option(
+    "--audit-every",
+    type=click.FloatRange(min=0.1),
+    default=DEFAULT_EVERY_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Sign a checkpoint so often, if the log has grown; at the end too.",
+)
 @with_http
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
 def serve(
@@ -87,6 +99,9 @@ def serve(
     partitions: int,
     stream_max_bytes: int | None,
     index: bool,
+    audit_key: Path | None,
+    audit_folder: Path | None,
+    audit_every: float,
     http: HttpConfig | None,
     verbose: bool,
 ) -> None:
@@ -103,6 +118,7 @@ def serve(
         max_bytes=stream_max_bytes,
         http=http,
         index=index,
+        audit=AuditConfig(audit_key, audit_folder, audit_every),
     )
 
     async def run() -> None:
