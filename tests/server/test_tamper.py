@@ -169,7 +169,11 @@ def test_tiles_are_bound(archive: Archive) -> None:
         put(level, number, bytes([tile[0] ^ 1]) + tile[1:])
         (place,) = {place[:2] + place[4:] for place in archive.found()} or {None}
         unknown = (level, number) == (0, 2)  # nothing is above it, nothing signed covers it
-        assert place == (("ROW_CHANGED", LOG, None, "received_at_us or committed_at_us") if unknown else ("TILE_CHANGED", TILE, key, "hashes"))
+        assert place == (
+            ("ROW_CHANGED", LOG, None, "received_at_us or committed_at_us")
+            if unknown
+            else ("TILE_CHANGED", TILE, key, "hashes")
+        )
         archive.mended()
         put(level, number, tile[:-5])
         assert key in [place[4] for place in archive.found()], key
