@@ -1,8 +1,9 @@
 """`make bench`: how fast, as ratios inside one run. Absolute figures move with the machine; ratios are to be read.
 
 ARGS: ``--rounds N`` (default 5), ``--records N`` (default 10000),
-``--only ingest|latency|agent|storm|partitions|queries|network``, ``--hosts N`` (default 10000: the fleet of storm,
-queries and network), ``--markdown FILE`` (the tables of queries and network).
+``--only ingest|latency|agent|storm|partitions|queries|network|audit``, ``--hosts N`` (default 10000: the fleet of
+storm, queries and network), ``--log-rows N`` (default 200000: of audit), ``--markdown FILE`` (the tables of queries,
+network and audit).
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--only", choices=["ingest", "latency", "agent", "storm", "partitions", "queries", "network"])
+    parts = ["ingest", "latency", "agent", "storm", "partitions", "queries", "network", "audit"]
+    parser.add_argument("--only", choices=parts)
     parser.add_argument("--hosts", type=int, default=10_000)
+    parser.add_argument("--log-rows", type=int, default=200_000)
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     print(_machine())
@@ -66,6 +69,10 @@ def main() -> None:
             import bench_network
 
             tables += bench_network.report(Path(folder), rounds=options.rounds, hosts=options.hosts)
+        if options.only in (None, "audit"):
+            import bench_audit
+
+            tables += bench_audit.report(Path(folder), rounds=options.rounds, rows=options.log_rows)
         if options.markdown is not None:
             from rounds import write_markdown
 

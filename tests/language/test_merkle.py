@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -19,6 +20,8 @@ from mdevreg.audit.merkle import (
 )
 from mdevreg.audit.tiles import Tree, widths
 
+#: Whether a proof holds.
+Holds = Callable[[list[bytes]], bool]
 #: RFC 6962's eight leaves, and the roots of the trees of 0 to 8 of them (certificate-transparency's test vectors).
 LEAVES = [bytes.fromhex(text) for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657")]
 LEAVES.append(bytes(range(0x60, 0x70)))
@@ -141,10 +144,12 @@ def test_a_changed_proof_never_verifies(data: st.DataObject, size: int) -> None:
     hashes = leaves(size)
     tree, root = tree_of(hashes), plain_root(hashes)
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
-    for proof, holds in (
+    before = plain_root(hashes[:old])
+    checks: tuple[tuple[list[bytes], Holds], ...] = (
         (tree.inclusion(index), lambda changed: verify_inclusion(hashes[index], index, size, changed, root)),
-        (tree.consistency(old), lambda c: verify_consistency(old, size, plain_root(hashes[:old]), root, c)),
-    ):
+        (tree.consistency(old), lambda changed: verify_consistency(old, size, before, root, changed)),
+    )
+    for proof, holds in checks:
         assert holds(proof)
         assert not holds([*proof, leaf_hash(b"more")])
         if proof:
@@ -155,13 +160,12 @@ def test_a_changed_proof_never_verifies(data: st.DataObject, size: int) -> None:
             assert not holds(proof[:-1])
 
 
-@given(st.integers(0, 140_000), st.data())
-def test_large_trees_are_split_over_tiles(size: int, data: st.DataObject) -> None:
-    """Levels above the first: the geometry is that of the C2SP specification, and proofs are found in them."""
-    counts = {level: (number, width) for level, number, width in widths(size)}
-    for level, (number, width) in counts.items():
-        assert number * 256 + width == size // 256**level
-    assert max(counts, default=-1) == -1 if not size else size // 256 ** max(counts) in range(1, 257)
+@given(st.integers(1, 140_000))
+def test_large_trees_are_split_over_tiles(size: int) -> None:
+    """At level L there are ``size // 256**L`` hashes, and the top level has one tile at most."""
+    last = {level: number * 256 + width for level, number, width in widths(size)}
+    assert last == {level: size // 256**level for level in range(len(last))}
+    assert size // 256 ** len(last) == 0
 
 
 def test_proofs_across_levels() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -174,16 +175,17 @@ def test_keys_are_the_owners_alone(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert load_key(file) == key
     assert repr(key) == f"SigningKey('{key.public.text}')"
-    for attempt, text in (
+    attempts: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: make_key(file, "other"), "a key is never overwritten"),
         (lambda: make_key(tmp_path / "none" / "key", "x"), "can't be written"),
         (lambda: load_key(tmp_path / "none"), "make one with: mdevreg-server audit keygen"),
-    ):
+    )
+    for attempt, text in attempts:
         with pytest.raises(StateError, match=text):
             attempt()
     for content in ("", "PRIVATE+KEY+a+00000000+AAAA", key.text.replace("log.example", "log.elsewhere"), "é" * 9):
         file.write_text(content, encoding="utf-8")
-        with pytest.raises(AuditError, match="no key file|damaged"):
+        with pytest.raises(AuditError, match=r"no key file|damaged"):
             load_key(file)
     file.chmod(0o640)
     with pytest.raises(StateError, match="chmod 600"):

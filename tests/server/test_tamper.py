@@ -96,7 +96,7 @@ def test_deleted_rows_are_found(archive: Archive) -> None:
 
 
 def test_a_cut_off_end_is_found_by_the_outside_checkpoint_alone(archive: Archive) -> None:
-    """Rows, tiles, checkpoints and the writer's mark cut alike: the database agrees with itself. A kept file doesn't."""
+    """All of it cut alike, the writer's mark too: the database agrees with itself, and a kept file doesn't."""
     archive.sql("DELETE FROM record_log WHERE position > 260", "DELETE FROM log_checkpoint WHERE size > 260")
     archive.sql("UPDATE stream_position SET position = 260", "DELETE FROM log_tile")
     archive.integrated()
@@ -167,7 +167,7 @@ def test_tiles_are_bound(archive: Archive) -> None:
     for (level, number), tile in tiles.items():
         key = f"level={level} number={number}"
         put(level, number, bytes([tile[0] ^ 1]) + tile[1:])
-        (place,) = {place[:2] + place[4:] for place in archive.found()} or {None}
+        (place,) = {place[:2] + place[4:] for place in archive.found()}
         unknown = (level, number) == (0, 2)  # nothing is above it, nothing signed covers it
         assert place == (
             ("ROW_CHANGED", LOG, None, "received_at_us or committed_at_us")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from mdevreg.addresses import shown
 from mdevreg.audit.findings import Consistency, Verification
 from mdevreg.audit.notes import Checkpoint, PublicKey
 from mdevreg.audit.proofs import Proof
 from mdevreg.errors import UsageError
 from mdevreg.query.door import Door
+
+#: Schemes of doors that are databases.
+DATABASES = ("sqlite", "postgresql+psycopg")
+_NO_DATABASE = "an audit reads the database itself; name it with --url sqlite:///FILE or --url postgresql+psycopg://…"
 
 
 class Auditor(Protocol):
@@ -43,6 +48,11 @@ class Auditable(Protocol):
 def auditor_of(door: Door) -> Auditor:
     """The auditor behind a door. Raises ``UsageError`` (NOT_A_DATABASE) where there is none."""
     if not isinstance(door, Auditable):
-        text = "an audit reads the database itself; name it: --url sqlite:///FILE or --url postgresql+psycopg://…"
-        raise UsageError(text, code="NOT_A_DATABASE")
+        raise UsageError(_NO_DATABASE, code="NOT_A_DATABASE")
     return door.auditor
+
+
+def check_auditable(url: str) -> None:
+    """Raise ``UsageError`` (NOT_A_DATABASE) unless there is a database behind a URL; nothing is opened for that."""
+    if url.partition(":")[0].lower() not in DATABASES:
+        raise UsageError(f"{shown(url)} is no database: {_NO_DATABASE}", code="NOT_A_DATABASE")

@@ -61,6 +61,7 @@ class Keeper:
         if self._folder is not None:
             self._folder.prepare()
         self._fault = ""
+        self._last = b""
 
     async def run(self) -> None:
         """Until cancelled; the last checkpoint is signed then."""
@@ -95,6 +96,8 @@ class Keeper:
         work = partial(issue, self._engine, self._key, self._folder, now_us=self._now_us())
         note = await self._in_writer(work)
         if note is None:
+            if self._last:  # whoever listens only now hears it within one period
+                await self._publish(self._last)
             return False
         await self._leave(note)
         self._say(f"audit.checkpoint size={read_checkpoint(read_note(note.encode())).size}")
@@ -108,7 +111,8 @@ class Keeper:
         return note is not None
 
     async def _leave(self, note: str) -> None:
-        await self._publish(note.encode())
+        self._last = note.encode()
+        await self._publish(self._last)
         if self._folder is not None:
             await self._in_writer(partial(self._folder.write, note))
 

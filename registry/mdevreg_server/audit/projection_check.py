@@ -36,7 +36,7 @@ def check_projections(connection: sa.Connection, findings: Findings) -> dict[str
             _derive(connection, engine)
             with snapshot(engine) as derived:
                 tables = [table_of(table) for table in PROJECTIONS]
-                return {table.name: _compare(connection, derived, table, findings) for table in tables}
+                return {str(table.name): _compare(connection, derived, table, findings) for table in tables}
         except StateError as error:
             if error.code != "LOG_UNREADABLE":
                 raise
@@ -83,7 +83,7 @@ def _compare(connection: sa.Connection, derived: sa.Connection, table: sa.Table,
             for name, one, other in zip(table.columns.keys(), found.row, wanted.row, strict=True):
                 if one != other:
                     text = f"has {_shown(one)}, the log says {_shown(other)}"
-                    findings.add(_finding("PROJECTION_CHANGED", table, found.key, text, name))
+                    findings.add(_finding("PROJECTION_CHANGED", table, found.key, text, str(name)))
             found.advance()
             wanted.advance()
     return found.count
@@ -123,7 +123,7 @@ def _finding(code: str, table: sa.Table, key: Key | None, text: str, column: str
     names = [each.name for each in table.primary_key]
     shown = " ".join(f"{name}={printable(str(value))}" for name, value in zip(names, key or (), strict=False))
     where = f"{table.name}, {shown}" + (f", column {column}" if column else "")
-    return Finding(code, f"{where}: {text}", table.name, key=shown, column=column)
+    return Finding(code, f"{where}: {text}", str(table.name), key=shown, column=column)
 
 
 def _shown(value: Any) -> str:

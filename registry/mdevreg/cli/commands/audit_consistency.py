@@ -8,7 +8,7 @@ from mdevreg.cli.audit_files import tree_named
 from mdevreg.cli.options import Present
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, Sheet, View, document_of
-from mdevreg.query.auditing import auditor_of
+from mdevreg.query.auditing import auditor_of, check_auditable
 from mdevreg.verdict import Outcome
 
 _COLUMNS = ("first", "second", "first_root", "second_root", "consistent", "proof")
@@ -31,6 +31,7 @@ def command(session: Session, first: str, second: str) -> View:
     Exits 1 if that can't be. Signatures are not looked at: audit verify does that.
     """
     one, other = (tree_named(name, session.now) for name in (first, second))
+    check_auditable(session.address.url)
     with session.door() as door:
         found = auditor_of(door).consistency(one, other)
     outcome = Outcome.COMPATIBLE if found.consistent else Outcome.INCOMPATIBLE

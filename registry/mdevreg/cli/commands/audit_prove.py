@@ -12,7 +12,7 @@ from mdevreg.cli.audit_files import note_in, write_whole
 from mdevreg.cli.options import Timeless, output_options, registry_options
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, Sheet, View
-from mdevreg.query.auditing import auditor_of
+from mdevreg.query.auditing import auditor_of, check_auditable
 
 
 class Proving(Timeless):
@@ -41,6 +41,7 @@ def command(session: Session, position: int, file: str | None, checkpoint: str |
     It verifies offline, with the log's public key alone.
     """
     given = None if checkpoint is None else note_in(checkpoint, session.now)
+    check_auditable(session.address.url)
     with session.door() as door:
         proof = auditor_of(door).prove(position, checkpoint=given)
     name = file or f"{position}.tlog-proof"

@@ -10,7 +10,7 @@ from mdevreg.cli.options import Present
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import ANSWER, EXIT_CODE, counted
-from mdevreg.query.auditing import auditor_of
+from mdevreg.query.auditing import auditor_of, check_auditable
 from mdevreg.verdict import Outcome
 
 _COLUMNS = ("code", "table", "position", "last_position", "key", "column", "text")
@@ -41,6 +41,7 @@ def command(session: Session, checkpoints: tuple[str, ...], keys: tuple[str, ...
     """
     files = [(name, note_in(name, session.now)) for name in checkpoints]
     known = public_keys(keys, session.now)
+    check_auditable(session.address.url)
     with session.door() as door:
         found = auditor_of(door).verify(checkpoints=files, keys=known, log_only=log_only)
     outcome = _outcome(found)
