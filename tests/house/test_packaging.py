@@ -40,6 +40,8 @@ NATS_ROOMS = tuple(
         "watching",
     )
 )
+#: What signs and verifies checkpoints, with what it brings.
+CRYPTOGRAPHY = {"cryptography", "cffi", "pycparser"}
 SQL_ROOMS = ("mdevreg_server.sql_door",)
 NVML_ROOMS = ("mdevreg_agent.nvml_calls", "mdevreg_agent.nvml_gpus")
 CLI_ROOMS = ("mdevreg.cli", "mdevreg.cli.*")
@@ -87,7 +89,7 @@ PROFILES = {
             "server",
             (*LIBRARY, "mdevreg_server.*"),
             (),
-            SQL | CLI | HTTP | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"},
+            SQL | CLI | HTTP | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"} | CRYPTOGRAPHY,
         ),
     ]
 }

@@ -28,7 +28,7 @@ class Proving(Timeless):
     cls=Proving,
     examples=(
         ("mdevreg audit prove 4711 -o 4711.tlog-proof", "By the newest checkpoint; the proof has the record in it."),
-        ("python verify_proof.py 4711.tlog-proof audit.pub", "Verify it anywhere (docs/verify_proof.py)."),
+        ("mdevreg audit prove 4711 --checkpoint kept.checkpoint", "By a checkpoint that you kept."),
     ),
 )
 @click.argument("position", type=click.IntRange(1))
