@@ -40,8 +40,6 @@ NATS_ROOMS = tuple(
         "watching",
     )
 )
-#: What signs and verifies checkpoints, with what it brings.
-CRYPTOGRAPHY = {"cryptography", "cffi", "pycparser"}
 SQL_ROOMS = ("mdevreg_server.sql_door",)
 NVML_ROOMS = ("mdevreg_agent.nvml_calls", "mdevreg_agent.nvml_gpus")
 CLI_ROOMS = ("mdevreg.cli", "mdevreg.cli.*")
@@ -61,6 +59,9 @@ class Profile:
 
 
 BASE = frozenset({"msgspec"})
+#: What signs and verifies checkpoints, with what it brings.
+SIGNING = {"cryptography", "cffi", "pycparser"}
+POSTGRESQL = {"psycopg", "psycopg-binary"}
 SQL = BASE | {"sqlalchemy", "typing-extensions"}
 CLI = BASE | {"click", "rich", "markdown-it-py", "mdurl", "pygments", "pyyaml"}
 #: Litestar brings a client and makers of test data, which nothing here imports.
@@ -89,7 +90,7 @@ PROFILES = {
             "server",
             (*LIBRARY, "mdevreg_server.*"),
             (),
-            SQL | CLI | HTTP | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"} | CRYPTOGRAPHY,
+            SQL | CLI | HTTP | SIGNING | POSTGRESQL | {"nats-py", "alembic", "mako", "markupsafe", "tomli-w"},
         ),
     ]
 }

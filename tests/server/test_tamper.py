@@ -14,6 +14,7 @@ from mdevreg.signing import new_key
 from mdevreg_server.audit.tree import tree_of
 from mdevreg_server.tables import PROJECTIONS, table_of
 from support.audit import RECORDS, SIGNED, Archive
+from support.registry import migrated
 
 Place = tuple[Any, ...]
 LOG, TILE, KEPT = "record_log", "log_tile", "log_checkpoint"
@@ -239,6 +240,38 @@ def test_an_attacker_without_the_key_can_hash_everything_anew_and_is_found(archi
     assert forged.vouched_size == 0  # nobody vouches for it with a key that is known
     assert ("HISTORY_REWRITTEN", LOG, 101, 260, None, None) in archive.found(260)
     assert node_hash(roots[100], roots[260]) != roots[500]
+
+
+def test_whatever_type_sqlite_is_given_is_found(sqlite_database_url: str) -> None:
+    """It takes any value in any column: text that is no UTF-8, numbers for bytes, bytes for text."""
+    with migrated(sqlite_database_url) as engine:
+        archive = Archive(engine)
+        for change, place in (
+            ("host = CAST(x'ff41' AS TEXT)", row(300, "host")),
+            ("epoch = x'ff'", row(300, "epoch")),
+            ("seq = 'many'", row(300, "seq")),
+            ("seq = 1.5", row(300, "seq")),
+            ("body = 5", body(300)),
+            ("body = 'text'", body(300)),
+        ):
+            archive.sql(f"UPDATE record_log SET {change} WHERE position = 300")
+            found = archive.found(log_only=False)
+            assert found[0] == place, change
+            assert "LOG_UNREADABLE" in {each[0] for each in found} or archive.verify(log_only=False).tables, change
+            archive.mended()
+        for level in (0, 1):
+            archive.sql(f"UPDATE log_tile SET hashes = 'text' WHERE number = 0 AND level = {level}")
+            assert archive.found()[0][:2] in (("TILE_CHANGED", TILE), ("TILE_MISSING", TILE))
+            archive.mended()
+        archive.sql("UPDATE log_checkpoint SET note = x'00ff' WHERE size = 100")
+        assert archive.found() == [("CHECKPOINT_CHANGED", KEPT, None, None, "size=100", "note")]
+        archive.mended()
+        for change, column in (("name = x'ff'", "name"), ("position = 'x'", "position"), ("free = 7.5", "free")):
+            archive.sql(f"UPDATE parent SET {change} WHERE host = 'b'")
+            assert {each[5] for each in archive.found(log_only=False)} == {column}, change
+            archive.mended()
+        archive.sql("UPDATE profile SET digest = CAST(x'ff' AS TEXT)")
+        assert {each[0] for each in archive.found(log_only=False)} == {"PROJECTION_MISSING", "PROJECTION_INSERTED"}
 
 
 @pytest.mark.parametrize("kind", ["edited", "deleted", "inserted"])

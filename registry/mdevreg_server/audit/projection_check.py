@@ -33,17 +33,26 @@ def check_projections(connection: sa.Connection, findings: Findings) -> dict[str
     with tempfile.TemporaryDirectory(prefix="mdevreg-audit-") as folder:
         engine = open_engine(f"sqlite:///{Path(folder) / 'derived.sqlite3'}", writer=True, create=True)
         try:
-            _derive(connection, engine)
+            if not _derived(connection, engine, findings):
+                return {}
             with snapshot(engine) as derived:
                 tables = [table_of(table) for table in PROJECTIONS]
                 return {str(table.name): _compare(connection, derived, table, findings) for table in tables}
-        except StateError as error:
-            if error.code != "LOG_UNREADABLE":
-                raise
-            findings.add(Finding("LOG_UNREADABLE", f"{error.message}; projections can't be compared", "record_log"))
-            return {}
         finally:
             engine.dispose()
+
+
+def _derived(connection: sa.Connection, engine: sa.Engine, findings: Findings) -> bool:
+    """Derive; a log that was tampered with may make that impossible, in any way, and that is a finding."""
+    try:
+        _derive(connection, engine)
+    except Exception as error:
+        if not findings.counts and not (isinstance(error, StateError) and error.code == "LOG_UNREADABLE"):
+            raise
+        text = f"projections can't be derived from this log, nor compared: {printable(str(error))[:200]}"
+        findings.add(Finding("LOG_UNREADABLE", text, "record_log"))
+        return False
+    return True
 
 
 def _derive(connection: sa.Connection, engine: sa.Engine) -> None:

@@ -19,7 +19,7 @@ AT_ONCE = 2
 
 def column_of(row: Any, leaf: bytes | None) -> str | None:
     """The column, or columns, whose change explains a row's leaf; ``None``: it can't be told. ``leaf``: the tree's."""
-    if leaf is None or not row[9]:
+    if leaf is None or not row[9] or not isinstance(row[9], bytes):
         return None
     found, told = Columns(*row[:9]), _told(row)
     differing = [name for name, value in told.items() if value != getattr(found, name)]

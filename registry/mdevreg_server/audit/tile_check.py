@@ -26,11 +26,9 @@ class Tiles:
         self._bytes = dict(_lengths(connection))
         last = _last(number for level, number in self._bytes if level == 0)
         self.size = 0 if last is None else last * WIDTH + min(WIDTH, self._bytes[0, last] // HASH_BYTES)
-        self._upper = {
-            (level, number): read_tile(connection, level, number) for level, number in self._bytes if level > 0
-        }
         self._roots: dict[int, bytes] = {}
         self._told: set[tuple[int, int]] = set()
+        self._upper = {(level, number): self._read(level, number) for level, number in self._bytes if level > 0}
         self.stored = lru_cache(maxsize=2)(self._stored)
         self._shape()
 
@@ -74,7 +72,14 @@ class Tiles:
             level += 1
 
     def _stored(self, number: int) -> bytes:
-        return read_tile(self._connection, 0, number)[: WIDTH * HASH_BYTES] if (0, number) in self._bytes else b""
+        return self._read(0, number)[: WIDTH * HASH_BYTES] if (0, number) in self._bytes else b""
+
+    def _read(self, level: int, number: int) -> bytes:
+        found: object = read_tile(self._connection, level, number)
+        if isinstance(found, bytes):
+            return found
+        self.changed(level, number)  # SQLite takes values of any type
+        return b""
 
     def _shape(self) -> None:
         """Which tiles there are, and how long each is."""

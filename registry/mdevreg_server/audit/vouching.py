@@ -104,7 +104,7 @@ def _given(name: str, data: bytes, keys: Sequence[PublicKey]) -> Claimed:
 def _stored(row: sa.Row[int, str, str], keys: Sequence[PublicKey], findings: Findings) -> Claimed | None:
     key = f"size={row.size}"
     try:
-        note = read_note(row.note.encode("utf-8", "surrogateescape"))
+        note = read_note(str(row.note).encode("utf-8", "surrogateescape"))  # SQLite takes values of any type
         found = read_checkpoint(note)
         signed_by = signers(note, keys, verify)
     except AuditError as error:
