@@ -13,6 +13,7 @@
     │   └── StreamError         bytes that are no migration stream, or a broken one
     ├── StateError              a folder, file or database in the wrong state    exit 2
     │   └── WrongRevisionError  the database needs ``mdevreg-server db upgrade``
+    ├── AuditError              a key, note or proof that is none, or proves nothing  exit 2
     ├── AuthError               the broker or database refused the credentials   exit 4
     ├── UnreachableError        broker or database away                          exit 5
     └── RemoteError             the registry answered with an error
@@ -134,6 +135,15 @@ class WrongRevisionError(StateError):
             f"run: mdevreg-server db upgrade --database {database}"
         )
         self.found, self.expected = found, expected
+
+
+class AuditError(MdevregError):
+    """A key, a signed note or a proof that can't be read, or that proves nothing.
+
+    ``code`` is AUDIT_KEY, AUDIT_NOTE, AUDIT_SIGNATURE or AUDIT_PROOF.
+    """
+
+    code = "AUDIT"
 
 
 class AuthError(MdevregError):

@@ -25,6 +25,8 @@ QUERIES = f"{ROOT}.q"
 DECISIONS = f"{ROOT}.decide"
 #: Where one registry of several that share a fleet tells the others whose states are to be published again.
 REPUBLISH = f"{ROOT}.care.republish"
+#: Where the registry publishes each signed checkpoint of its log (docs/audit.md).
+CHECKPOINTS = f"{ROOT}.checkpoint"
 SERVICE = "mdevreg"
 #: The registry's durable pull consumer of MDEVREG_RECORDS.
 DURABLE = "mdevreg-registry"

@@ -84,6 +84,18 @@ async def connect(
     return client
 
 
+def published_to(client: Client, subject: str, say: Callable[[str], None]) -> Callable[[bytes], Awaitable[None]]:
+    """Publishes on a subject of core NATS; whoever listens has it. That a broker was away is said."""
+
+    async def publish(data: bytes) -> None:
+        try:
+            await client.publish(subject, data)
+        except BROKEN as error:
+            say(f"broker.refused subject={subject} error={error!r}")
+
+    return publish
+
+
 async def leave(client: Client) -> None:
     """Close the connection. A broker that is away has nothing to say about it."""
     with suppress(nats.errors.Error, TimeoutError, OSError):

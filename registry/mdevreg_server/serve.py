@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg import subjects
 from mdevreg.clocks import DEFAULT_MAX_SKEW_S
 from mdevreg.shipped import shipped_entries
 from mdevreg_server import revision
-from mdevreg_server.bus import Wanted, connect, leave
+from mdevreg_server.audit.keeper import AuditConfig, Keeper
+from mdevreg_server.bus import Wanted, connect, leave, published_to
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
 from mdevreg_server.ending import cancelled, until_one_ends
@@ -63,6 +65,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     index: bool = True  # keep the fleet in memory, to answer questions about now from there
     connect_timeout_s: float = 10.0
     answer_threads: int = 4
+    audit: AuditConfig = AuditConfig()
 
 
 class _House(msgspec.Struct, frozen=True):
@@ -162,6 +165,8 @@ async def _registry(
     folder = None if config.catalog is None else Path(config.catalog)
     ledger, writer, max_skew_us = house.ledger, house.writer, int(config.max_clock_skew_s * 1e6)
     catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
+    announce = published_to(client, subjects.CHECKPOINTS, say)
+    keeper = Keeper(house.engine, writer, config.audit, publish=announce, now_us=now_us, say=say)
 
     async def begin() -> None:
         await catalog.ship(shipped_entries(), version("mdevreg"))
@@ -170,7 +175,7 @@ async def _registry(
     async def once() -> None:
         """What is done once for all processes."""
         await begin()
-        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say))
+        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say), keeper.run())
 
     if config.partitions > 1:
         clerk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="membership"))
@@ -183,6 +188,7 @@ async def _registry(
         ledger,
         writer,
         catalog,
+        keeper,
         applied=applied,
         say=say,
         now_us=now_us,

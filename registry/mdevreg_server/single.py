@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mdevreg.clocks import DEFAULT_MAX_SKEW_US
+from mdevreg_server.audit.keeper import Keeper
 from mdevreg_server.bus import AS_IT_IS, Wanted
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.ending import cancelled
@@ -35,6 +36,7 @@ class Single:
         ledger: Ledger,
         writer: ThreadPoolExecutor,
         catalog: CatalogWatch,
+        keeper: Keeper,
         *,
         applied: Callable[[Applied], None],
         say: Callable[[str], None],
@@ -42,7 +44,7 @@ class Single:
         wanted: Wanted = AS_IT_IS,
         max_skew_us: int = DEFAULT_MAX_SKEW_US,
     ) -> None:
-        self._applied, self._catalog = applied, catalog
+        self._applied, self._catalog, self._keeper = applied, catalog, keeper
         self._room = partial(keep_room, client, ledger, writer, say)
         self.line = Line(
             client,
@@ -72,7 +74,7 @@ class Single:
         lines = (self.line.run(), self.line.herald.run())
         parts = [
             asyncio.ensure_future(part)
-            for part in (*lines, self.pulse.run(), self._catalog.run(), self._room(), stop.wait())
+            for part in (*lines, self.pulse.run(), self._catalog.run(), self._room(), self._keeper.run(), stop.wait())
         ]
         attached = asyncio.ensure_future(self._announce(ready))
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)

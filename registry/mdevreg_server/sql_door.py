@@ -36,6 +36,7 @@ from mdevreg_server import revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
+from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.blaming import entry_at, points_of
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
@@ -186,6 +187,11 @@ class SqlDoor:
             rows = list(connection.execute(sa.select(*build, *many).group_by(*build)))
         found = sorted((_spread(row) for row in rows), key=_by_name)
         return Drivers(when.position, tuple(found), when.snapshot)
+
+    @property
+    def auditor(self) -> SqlAuditor:
+        """Whoever verifies this database (``mdevreg.query.auditing``)."""
+        return SqlAuditor(self.engine)
 
     def close(self) -> None:
         """Let go of the connections."""

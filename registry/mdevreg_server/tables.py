@@ -1,9 +1,10 @@
 """The tables. Constraint names by convention; periods as in ``mdevreg.timeline``.
 
-Three kinds of tables, and it matters which is which:
+Four kinds of tables, and it matters which is which:
 
 * ``record_log`` is the truth: append-only, gapless positions, bytes as received.
 * *Projections* (``PROJECTIONS``) are recreated from it by ``mdevreg-server rebuild``.
+* ``log_tile`` and ``log_checkpoint`` are evidence about the log (docs/audit.md).
 * The rest is the registry's own memory: where it is in the streams, who was heard when, what was refused.
 
 Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databases. System time is a log position
@@ -246,6 +247,27 @@ class Quarantine(Base):
     times: Mapped[int] = mapped_column(Big)
     resolution: Mapped[str | None] = mapped_column(Text)  # why it was dropped
     body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogTile(Base):
+    """A tile of the Merkle tree over the log (``mdevreg.audit.tiles``); the last one of a level grows in place."""
+
+    __tablename__ = "log_tile"
+
+    level: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
+    hashes: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogCheckpoint(Base):
+    """A signed checkpoint of that tree (``mdevreg.audit.notes``). ``root``: base64, as in the note."""
+
+    __tablename__ = "log_checkpoint"
+
+    size: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
+    root: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
+    created_at_us: Mapped[int] = mapped_column(Big)
 
 
 def table_of(table: type[Base]) -> Table:

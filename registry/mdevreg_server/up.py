@@ -19,6 +19,8 @@ import msgspec
 from mdevreg.errors import StateError
 from mdevreg.facts import NOW, HostView
 from mdevreg_server import schema
+from mdevreg_server.audit.files import make_key, own_name
+from mdevreg_server.audit.keeper import AuditConfig
 from mdevreg_server.broker import Broker
 from mdevreg_server.children import Child
 from mdevreg_server.engine import open_engine
@@ -112,7 +114,7 @@ async def _serve(config: UpConfig, database: str, url: str, say: Say) -> None:
     ending, lines = asyncio.Event(), Lines(say)
     serving = asyncio.ensure_future(
         serve(
-            ServeConfig(database, url, catalog=config.catalog, http=config.http),
+            ServeConfig(database, url, catalog=config.catalog, http=config.http, audit=_audit(config.state)),
             say=_quiet(say),
             applied=lines.applied,
             amended=lines.amended,
@@ -150,6 +152,14 @@ async def _started(config: UpConfig, database: str, url: str, children: list[Chi
         if config.demo_hosts is None:
             return
         await asyncio.sleep(TRY_EVERY_S)  # a living fleet's lines push it off the screen
+
+
+def _audit(state: Path) -> AuditConfig:
+    """A key of this folder's own, made at the first start, and its checkpoints beside the history."""
+    key = state / "audit.key"
+    if not key.exists():
+        make_key(key, own_name())
+    return AuditConfig(key=key, folder=state / "checkpoints")
 
 
 async def _somebody(database: str) -> None:
@@ -190,7 +200,7 @@ def _quiet(say: Say) -> Say:
     """Only what a newcomer must know: troubles, not routine."""
 
     def tell(line: str) -> None:
-        if not line.startswith(("ingest.attached", "broker.", "catalog.changed", "rule.")):
+        if not line.startswith(("ingest.attached", "broker.", "catalog.changed", "rule.", "audit.checkpoint")):
             say(line)
 
     return tell

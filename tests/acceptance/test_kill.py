@@ -10,7 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from support.histories import assert_exactly_once, assert_gapless, assert_rebuild_changes_nothing, assert_undisturbed
+from support.histories import (
+    assert_exactly_once,
+    assert_gapless,
+    assert_nothing_was_changed,
+    assert_rebuild_changes_nothing,
+    assert_undisturbed,
+)
 from support.postgres import Cluster
 from support.scene import OpenScene, Scene
 
@@ -52,6 +58,7 @@ def _survives(scene: Scene, seed: int, kills: list[Callable[[float], None]]) -> 
     assert_exactly_once(scene)
     assert_gapless(scene.written())
     assert_undisturbed(scene)
+    assert_nothing_was_changed(scene)
     assert_rebuild_changes_nothing(scene)
 
 

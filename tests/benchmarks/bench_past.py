@@ -23,7 +23,6 @@ from mdevreg_server.sql_door import SqlDoor, now_utc
 from mdevreg_server.tables import Parent
 from support.postgres import PostgresMissingError, private_cluster
 
-SIZES = (100_000, 1_000_000)
 #: A plain reading of ten million rows takes a while.
 _PATIENCE_S = 300.0
 

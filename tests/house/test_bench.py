@@ -119,6 +119,19 @@ def test_a_small_run_says_everything_and_leaves_nothing_behind(temporary: Path) 
     assert not left
 
 
+def test_the_bench_of_the_audit_says_what_it_should(temporary: Path) -> None:
+    """A small log: verified, integrated, proven, with the floor beside it."""
+    options = ["--only", "audit", "--log-rows", "3000", "--rounds", "1"]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS), *options], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = list(_figures(done.stdout))
+    assert {("verify the log", "floor"), ("verify the log", "mdevreg"), ("prove a record", "mdevreg")} <= set(said)
+    assert "Tiles: 32." in done.stdout
+
+
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """A folder that the user of a PostgreSQL server can pass through."""

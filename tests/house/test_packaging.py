@@ -59,6 +59,9 @@ class Profile:
 
 
 BASE = frozenset({"msgspec"})
+#: What signs and verifies checkpoints, with what it brings.
+SIGNING = {"cryptography", "cffi", "pycparser"}
+POSTGRESQL = {"psycopg", "psycopg-binary"}
 SQL = BASE | {"sqlalchemy", "typing-extensions"}
 CLI = BASE | {"click", "rich", "markdown-it-py", "mdurl", "pygments", "pyyaml"}
 #: Litestar brings a client and makers of test data, which nothing here imports.
@@ -87,7 +90,7 @@ PROFILES = {
             "server",
             (*LIBRARY, "mdevreg_server.*"),
             (),
-            SQL | CLI | HTTP | {"nats-py", "psycopg", "psycopg-binary", "alembic", "mako", "markupsafe", "tomli-w"},
+            SQL | CLI | HTTP | SIGNING | POSTGRESQL | {"nats-py", "alembic", "mako", "markupsafe", "tomli-w"},
         ),
     ]
 }

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mdevreg import wire
 from mdevreg.facts import NOW
 from mdevreg.records import CompleteBody
+from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.engine import open_engine
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import PROJECTIONS, RecordLog, table_of
@@ -46,6 +47,16 @@ def assert_rebuild_changes_nothing(scene: Scene) -> None:
     assert scene.server("rebuild") == 0, scene.said
     after = projections(scene), answers(scene)
     assert before == after
+
+
+def assert_nothing_was_changed(scene: Scene) -> None:
+    """Log, tree and projections verify, whatever was killed. Stops the registry."""
+    scene.stop_registry()
+    reader = open_engine(scene.database, writer=False)
+    found = SqlAuditor(reader).verify()
+    reader.dispose()
+    assert (found.findings, found.integrated) == ((), found.records)
+    assert found.records >= len(scene.written())
 
 
 def projections(scene: Scene) -> dict[str, list[Any]]:

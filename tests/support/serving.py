@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mdevreg.clocks import DEFAULT_MAX_SKEW_S
+from mdevreg_server.audit.keeper import AuditConfig
 from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.ledger import Amended, Applied
 from mdevreg_server.serve import ServeConfig, serve
@@ -106,6 +107,7 @@ def serving(
     max_bytes: int | None = None,
     index: bool = True,
     max_clock_skew_s: float = DEFAULT_MAX_SKEW_S,
+    audit: AuditConfig = AuditConfig(),  # noqa: B008  (frozen)
 ) -> Iterator[Serving]:
     """A registry that stands, ended at the end. ``catalog``: its folder. Raises what kept it from standing."""
     folder = None if catalog is None else str(catalog)
@@ -118,6 +120,7 @@ def serving(
         max_bytes=max_bytes,
         index=index,
         max_clock_skew_s=max_clock_skew_s,
+        audit=audit,
         connect_timeout_s=connect_timeout_s,
     )
     running = Serving(config)

@@ -32,6 +32,7 @@ class Mdevreg(Questions):
         "blame": f"{_COMMANDS}.blame",
         "drivers": f"{_COMMANDS}.drivers",
         "rule": f"{_COMMANDS}.rule",
+        "audit": f"{_COMMANDS}.audit",
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",
         "schema": f"{_COMMANDS}.schema",

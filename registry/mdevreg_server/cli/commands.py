@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from mdevreg.cli.examples import ExampledGroup
+from mdevreg_server.cli.audit import audit
 from mdevreg_server.cli.catalog import catalog
 from mdevreg_server.cli.database import db, rebuild
 from mdevreg_server.cli.refused import conflict, quarantine
@@ -35,5 +36,5 @@ def cli() -> None:
     """The central registry of mdevreg."""
 
 
-for command in (up, serve, db, rebuild, catalog, quarantine, conflict):
+for command in (up, serve, db, rebuild, catalog, audit, quarantine, conflict):
     cli.add_command(command)

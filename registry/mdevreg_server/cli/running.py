@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from mdevreg.cli.examples import Exampled
+from mdevreg_server.audit.keeper import DEFAULT_EVERY_S, AuditConfig
+from mdevreg_server.cli.audit_options import AUDIT_FOLDER, AUDIT_KEY
 from mdevreg_server.cli.http_options import with_http
 from mdevreg_server.cli.options import (
     CATALOG,
@@ -88,6 +90,16 @@ def up(
 @MAX_BYTES()
 @MAX_CLOCK_SKEW()
 @INDEX()
+@AUDIT_KEY()
+@AUDIT_FOLDER()
+@click.option(
+    "--audit-every",
+    type=click.FloatRange(min=0.1),
+    default=DEFAULT_EVERY_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Sign a checkpoint so often, if the log has grown; at the end too.",
+)
 @with_http
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
 def serve(
@@ -100,6 +112,9 @@ def serve(
     stream_max_bytes: int | None,
     max_clock_skew_s: float,
     index: bool,
+    audit_key: Path | None,
+    audit_folder: Path | None,
+    audit_every: float,
     http: HttpConfig | None,
     verbose: bool,
 ) -> None:
@@ -117,6 +132,7 @@ def serve(
         http=http,
         max_clock_skew_s=max_clock_skew_s,
         index=index,
+        audit=AuditConfig(audit_key, audit_folder, audit_every),
     )
 
     async def run() -> None:
