@@ -12,8 +12,8 @@ Rules of this file:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
@@ -32,13 +32,14 @@ from mdevreg_server.batch import LOG, Batch, Memory, Replay
 from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
-from mdevreg_server.intervals import shapes
+from mdevreg_server.intervals import Shape, shapes
 from mdevreg_server.messages import Item, Message, read, read_all
 from mdevreg_server.portraits import portraits
 from mdevreg_server.positions import MOVED, Mark, Right, Sole, Where
 from mdevreg_server.presence import conflicts
 from mdevreg_server.publication import Publication, publication_of
-from mdevreg_server.tables import PROJECTIONS, RecordLog
+from mdevreg_server.rewind import rewind
+from mdevreg_server.tables import HostBase, RecordLog
 from mdevreg_server.tables import HostState as HostStateRow
 
 __all__ = ["Amended", "Applied", "Ledger", "MOVED", "Where"]  # noqa: RUF022  (the house sorts them by letter)
@@ -189,6 +190,37 @@ class Ledger:
             raise
         return Amended(position, amendment)
 
+    @contextmanager
+    def tending(self) -> Iterator[sa.Connection]:
+        """A transaction of the log's writer for what is no record; committed at the end. ``append`` inside.
+
+        Raises ``StateError`` or ``UnreachableError``; then nothing was changed, as far as is known.
+        """
+        before = self._memory.position
+        try:
+            with converted(self.engine), self.engine.begin() as connection:
+                self._fence(connection)
+                yield connection
+                self._right.advance(connection, self.position, None)
+        except BaseException:
+            self._memory.position = before
+            raise
+
+    def append(self, connection: sa.Connection, epoch: str, kind: str, data: bytes, *, now_us: int) -> int:
+        """Append an entry of the registry's own, counted in an epoch of its own; its position."""
+        mine = (RecordLog.host == NOBODY, RecordLog.epoch == epoch)
+        seq = (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*mine)) or 0) + 1
+        self._memory.position += 1
+        sha256 = hashlib.sha256(data).hexdigest()
+        row = (self.position, NOBODY, epoch, seq, kind, sha256, now_us, now_us, now_us, data)
+        LOG.insert(connection, [row])
+        return self.position
+
+    @property
+    def layout(self) -> Mapping[str, Shape]:
+        """How the interval tables are laid out."""
+        return self._memory.layout
+
     def verify(self) -> None:
         """See that the database is where this writer left it, and still its own. Raises ``StateError`` if it is not."""
         with converted(self.engine), self.engine.connect() as connection:
@@ -229,7 +261,8 @@ class Ledger:
     def rebuild(self, *, batch_size: int = 1_000) -> int:
         """Recreate every projection from the log, in one transaction. Returns the number of records replayed.
 
-        Amendments are no part of it: what is believed is read from the log itself.
+        Amendments are no part of it: what is believed is read from the log itself. Where records were pruned, it begins
+        with what they added up to. Raises ``StateError`` if that was damaged, or the log can't be read.
         """
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
@@ -237,8 +270,7 @@ class Ledger:
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
-                for table in PROJECTIONS:
-                    connection.execute(sa.delete(table))
+                rewind(connection, self._memory.hosts)
                 positions.forget_published(connection)
                 for first in range(1, end + 1, batch_size):
                     replayed += self._replay(connection, first, min(first + batch_size - 1, end))
@@ -251,8 +283,10 @@ class Ledger:
 
     def _replay(self, connection: sa.Connection, first: int, last: int) -> int:
         columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
-        records = (RecordLog.position.between(first, last), RecordLog.host != NOBODY)
-        wanted = sa.select(*columns).where(*records).order_by(RecordLog.position)
+        whole = sa.outerjoin(RecordLog, HostBase, HostBase.host == RecordLog.host)
+        later = RecordLog.position > sa.func.coalesce(HostBase.position, 0)
+        records = (RecordLog.position.between(first, last), RecordLog.host != NOBODY, later)
+        wanted = sa.select(*columns).select_from(whole).where(*records).order_by(RecordLog.position)
         messages = [
             Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
         ]

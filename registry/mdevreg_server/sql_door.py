@@ -26,18 +26,17 @@ from mdevreg.facts import (
 )
 from mdevreg.knowledge import supports_of
 from mdevreg.query.names import possible
-from mdevreg.records import DriverBuild, HostFacts, Parent
+from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule
-from mdevreg.wire import decode_facts, decode_parent
-from mdevreg_server import revision, tables
+from mdevreg_server import keeping, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
+from mdevreg_server.documents import documents_of
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
-from mdevreg_server.hosts import document_in
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
-from mdevreg_server.tables import HostFact, RecordLog
+from mdevreg_server.tables import HostFact
 from mdevreg_server.timelines import history_of
 
 
@@ -76,18 +75,20 @@ class SqlDoor:
                 statement = statement.where(HostFact.hostname.is_not(None))
             rows = list(connection.execute(statement.order_by(HostFact.hostname, tables.HostState.host)))
             counts = [_counts(connection, table, when) for table in (tables.Parent, tables.Offer, tables.Device)]
-        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows))
+            kept = keeping.retention(connection) if when.historical else None
+        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows), kept)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
         with self._reading(moment) as (connection, when):
             evidence = find_host(connection, possible(name), when)
-            facts = _documents(connection, HostFact, evidence.host, when, decode_facts)
-            parents = _documents(connection, tables.Parent, evidence.host, when, decode_parent)
-            knowledge = self._beliefs.at(connection, when.known_at)
-        found: HostFacts | None = facts[0] if facts else None
-        ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
-        return HostView(when.position, evidence, found, ordered, supports_of(ordered, knowledge))
+            found = documents_of(connection, evidence.host, when)
+            interned = self._believed(connection, when)
+            supports = supports_of(found.parents, interned.knowledge)
+            if found.pruned:
+                supports |= supports_known(connection, evidence, when, interned, found.pruned)
+            kept = keeping.retention(connection) if when.historical or found.pruned else None
+        return HostView(when.position, evidence, found.facts, found.all_parents, supports, found.pruned, kept)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
@@ -133,7 +134,8 @@ class SqlDoor:
         """The last ``limit`` changes of a host or device, oldest first."""
         with self._reading(moment) as (connection, when):
             host, changes = history_of(connection, possible(name), when, limit)
-        return History(when.position, host, changes)
+            kept = keeping.retention(connection)
+        return History(when.position, host, changes, kept)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""
@@ -171,14 +173,6 @@ def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
 def _summary(row: Any, when: At, counts: list[dict[str, int]]) -> HostSummary:
     parents, types, devices = (count.get(row.host, 0) for count in counts)
     return HostSummary(evidence_of(row, when), row.kernel_release, parents, types, devices)
-
-
-def _documents(connection: sa.Connection, table: Any, host: str, when: At, decode: Callable[[bytes], Any]) -> list[Any]:
-    """The documents behind a host's rows: they are kept once, in the log."""
-    there = sa.join(table, RecordLog, RecordLog.position == table.position)
-    statement = sa.select(RecordLog.body, RecordLog.position).select_from(there)
-    rows = connection.execute(statement.where(table.host == host, when.holds(table)))
-    return [decode(document_in(row.body, row.position).raw) for row in rows]
 
 
 def _spread(row: Any) -> DriverSpread:
