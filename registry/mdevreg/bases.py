@@ -37,9 +37,7 @@ def cuts(places: Sequence[Place], entered: str = "") -> list[int]:
     last_so_far = accumulate(ranks, max)
     first_to_come = [*accumulate(reversed(ranks), min, initial=(len(order), 0))][-2::-1]  # after each
     return [
-        place.position
-        for place, last, first in zip(places, last_so_far, first_to_come, strict=True)
-        if last < first
+        place.position for place, last, first in zip(places, last_so_far, first_to_come, strict=True) if last < first
     ]
 
 

@@ -58,4 +58,5 @@ def precedes(connection: sa.Connection, record: Record) -> bool:
         return False
     if record.epoch == row.epoch:
         return record.seq <= row.last_seq
-    return record.epoch in msgspec.json.decode(row.retired, type=list[str])
+    retired: list[str] = msgspec.json.decode(row.retired, type=list[str])
+    return record.epoch in retired

@@ -131,7 +131,12 @@ def restore(fold: HostFold, row: Any) -> None:
 
 def load_documents(connection: sa.Connection, known: Iterable[Known]) -> None:
     """The documents themselves are not stored twice: they are in the log, at the positions that held rows name."""
-    named = [(host, key, row.value[DOCUMENT_AT[key[0]]]) for host in known for key, row in host.rows.items() if key[0] in DOCUMENT_AT]
+    named = [
+        (host, key, row.value[DOCUMENT_AT[key[0]]])
+        for host in known
+        for key, row in host.rows.items()
+        if key[0] in DOCUMENT_AT
+    ]
     positions = {position for _, _, position in named}
     bodies: dict[int, bytes] = {}
     listed = sorted(positions)

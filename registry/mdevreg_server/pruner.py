@@ -11,16 +11,17 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from mdevreg.errors import StateError, UsageError
-from mdevreg.keeping import Keeping, Prune, Pruned, RetentionChange, encode_keeping
+from mdevreg.facts import Retention
+from mdevreg.keeping import FOREVER, Keeping, Prune, Pruned, RetentionChange, encode_keeping
 from mdevreg.records import SCHEMA
 from mdevreg.times import micros, moment_of, utc
 from mdevreg_server.engine import converted
 from mdevreg_server.frozen import bases_digest, frozen_digest
+from mdevreg_server.frozen_check import frozen_faults
 from mdevreg_server.intervals import shapes
-from mdevreg_server.keeping import EPOCH, latest, policy, unfinished
+from mdevreg_server.keeping import EPOCH, latest, policy, retention, unfinished
 from mdevreg_server.ledger import Ledger
 from mdevreg_server.pruning import Freed, hosts_of, prune_host
-from mdevreg_server.rewind import frozen_faults
 from mdevreg_server.tables import RecordLog
 
 #: Most hosts, and about the most bodies, in one transaction: ingest waits for that long.
@@ -35,6 +36,12 @@ def set_retention(ledger: Ledger, days: int | None, *, author: str, now_us: int)
     if not author.strip():
         raise UsageError("the author is blank; say who decides: it is kept with the decision")
     return _append(ledger, RetentionChange(bodies_days=days), author, now_us)
+
+
+def retention_of(ledger: Ledger) -> Retention:
+    """The policy as it is now, and what was pruned."""
+    with converted(ledger.engine), ledger.engine.connect() as connection:
+        return retention(connection) or Retention(FOREVER)
 
 
 def due(connection: sa.Connection, now_us: int) -> int | None:
@@ -132,7 +139,7 @@ def _take_time(connection: sa.Connection) -> None:
 
 
 def _append(ledger: Ledger, change: RetentionChange | Prune | Pruned, author: str, now_us: int) -> int:
-    with ledger.deciding(), ledger.tending() as connection:
+    with ledger.tending() as connection:
         return _written(ledger, connection, change, author, now_us)
 
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 from mdevreg.errors import StateError
-from mdevreg.keeping import Prune, Pruned
 from mdevreg.timeline import OPEN
 from mdevreg_server import quarantine
-from mdevreg_server.frozen import bases_digest, frozen_digest
+from mdevreg_server.frozen_check import frozen_faults
 from mdevreg_server.hosts import Hosts, state_columns
-from mdevreg_server.keeping import latest, unfinished
 from mdevreg_server.tables import INTERVALS, Device, HostBase, HostState, Offer, Profile, Quarantine, table_of
 from mdevreg_server.upsert import upsert
 
@@ -34,17 +32,6 @@ def rewind(connection: sa.Connection, hosts: Hosts) -> None:
     names = [column.name for column in state.columns]
     connection.execute(sa.insert(state).from_select(names, sa.select(*(base.c[name] for name in names))))
     _settle(connection, hosts)
-
-
-def frozen_faults(connection: sa.Connection) -> list[str]:
-    """What of the part that can't be derived any more differs from what the log says of it; empty where all is well."""
-    begun, ended = latest(connection, Prune), latest(connection, Pruned)
-    faults = []
-    if begun is not None and frozen_digest(connection, begun[1].horizon) != begun[1].frozen:
-        faults.append(f"the projections as known at {begun[1].horizon} are not those of the prune at position {begun[0]}")
-    if ended is not None and unfinished(connection) is None and bases_digest(connection) != ended[1].bases:
-        faults.append(f"host_base is not what the prune that ended at position {ended[0]} left")
-    return faults
 
 
 def _rewind_table(connection: sa.Connection, table: sa.Table) -> None:

@@ -34,6 +34,7 @@ from mdevreg_server.membership import check_shareable
 from mdevreg_server.nearby import Nearby
 from mdevreg_server.positions import Right, Shared, Sole
 from mdevreg_server.responder import Responder
+from mdevreg_server.retiring import Retiring
 from mdevreg_server.room import keep_room
 from mdevreg_server.rulebook import LedgerDecisions
 from mdevreg_server.sharing import Sharing
@@ -160,6 +161,7 @@ async def _registry(
     folder = None if config.catalog is None else Path(config.catalog)
     ledger, writer = house.ledger, house.writer
     catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
+    retiring = Retiring(ledger, writer, house.reader, house.pool, now_us=now_us, say=say)
 
     async def begin() -> None:
         await catalog.ship(shipped_entries(), version("mdevreg"))
@@ -168,7 +170,7 @@ async def _registry(
     async def once() -> None:
         """What is done once for all processes."""
         await begin()
-        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say))
+        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say), retiring.run())
 
     if config.partitions > 1:
         clerk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="membership"))
@@ -176,7 +178,7 @@ async def _registry(
         return Sharing(floor, clerk, lead=once, applied=applied)
     await begin()
     wanted = Wanted(max_bytes=config.max_bytes)
-    return Single(client, ledger, writer, catalog, applied=applied, say=say, now_us=now_us, wanted=wanted)
+    return Single(client, ledger, writer, catalog, retiring, applied=applied, say=say, now_us=now_us, wanted=wanted)
 
 
 def _nearby(

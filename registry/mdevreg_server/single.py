@@ -16,6 +16,7 @@ from mdevreg_server.ingest import Line
 from mdevreg_server.ledger import Amended, Applied, Ledger
 from mdevreg_server.publication import Publication
 from mdevreg_server.pulse import Pulse
+from mdevreg_server.retiring import Retiring
 from mdevreg_server.room import keep_room
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -34,13 +35,14 @@ class Single:
         ledger: Ledger,
         writer: ThreadPoolExecutor,
         catalog: CatalogWatch,
+        retiring: Retiring,
         *,
         applied: Callable[[Applied], None],
         say: Callable[[str], None],
         now_us: Callable[[], int],
         wanted: Wanted = AS_IT_IS,
     ) -> None:
-        self._applied, self._catalog = applied, catalog
+        self._applied, self._catalog, self._retiring = applied, catalog, retiring
         self._room = partial(keep_room, client, ledger, writer, say)
         self.line = Line(
             client,
@@ -69,7 +71,7 @@ class Single:
         lines = (self.line.run(), self.line.herald.run())
         parts = [
             asyncio.ensure_future(part)
-            for part in (*lines, self.pulse.run(), self._catalog.run(), self._room(), stop.wait())
+            for part in (*lines, self.pulse.run(), self._catalog.run(), self._retiring.run(), self._room(), stop.wait())
         ]
         attached = asyncio.ensure_future(self._announce(ready))
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -82,13 +82,12 @@ class SqlDoor:
         """Everything known of one host."""
         with self._reading(moment) as (connection, when):
             evidence = find_host(connection, possible(name), when)
-            found = documents_of(connection, evidence.host, when)
             interned = self._believed(connection, when)
-            supports = supports_of(found.parents, interned.knowledge)
-            if found.pruned:
-                supports |= supports_known(connection, evidence, when, interned, found.pruned)
+            found = documents_of(connection, evidence.host, when, interned)
             kept = keeping.retention(connection) if when.historical or found.pruned else None
-        return HostView(when.position, evidence, found.facts, found.all_parents, supports, found.pruned, kept)
+        whole = [parent for parent in found.parents if parent.path not in found.pruned]
+        supports = supports_of(whole, interned.knowledge) | found.supports
+        return HostView(when.position, evidence, found.facts, found.parents, supports, found.pruned, kept)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import sqlalchemy as sa
 
-from mdevreg.keeping import Prune
-from mdevreg.times import moment_of
 from mdevreg_server import pruner
 from mdevreg_server.engine import open_engine
 from mdevreg_server.pruner import Begun

@@ -11,7 +11,7 @@ from mdevreg.answering import Answer, Targets
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, Retention, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
@@ -83,6 +83,7 @@ class Decide(Strict, frozen=True):
     names: Annotated[tuple[Name, ...], Meta(max_length=MAX_ENTRIES)] | None = None
     name: Path | None = None
     at: Time | None = None
+    bodies: Line | None = None  # "400d", "forever"
     author: Line | None = None
 
 
@@ -151,6 +152,7 @@ DECISIONS: dict[str, Endpoint] = {
     "end-rule": Endpoint(Rule, ("name", "author"), ("at",), "End a rule."),
     "import-catalog": Endpoint(Changed, ("entries", "author"), (), "Add or replace catalog entries."),
     "remove-catalog": Endpoint(Changed, ("names", "author"), (), "Take imported catalog entries back."),
+    "set-retention": Endpoint(Retention, ("bodies", "author"), (), "For how long documents are kept from now on."),
 }
 
 

@@ -10,6 +10,7 @@ from mdevreg.cli.examples import ExampledGroup
 from mdevreg_server.cli.catalog import catalog
 from mdevreg_server.cli.database import db, rebuild
 from mdevreg_server.cli.refused import conflict, quarantine
+from mdevreg_server.cli.retention import prune, retention
 from mdevreg_server.cli.running import serve, up
 
 
@@ -35,5 +36,5 @@ def cli() -> None:
     """The central registry of mdevreg."""
 
 
-for command in (up, serve, db, rebuild, catalog, quarantine, conflict):
+for command in (up, serve, db, rebuild, retention, prune, catalog, quarantine, conflict):
     cli.add_command(command)

@@ -7,7 +7,7 @@ import click
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import where_read
+from mdevreg.cli.words import kept, where_read
 from mdevreg.facts import Change
 
 DEFAULT_LIMIT = 20
@@ -39,7 +39,9 @@ def command(session: Session, name: str, limit: int) -> View:
     sheet = Sheet(_COLUMNS, [_row(change) for change in found.changes])
     document = document_of(found, answered_at=session.now, as_of=moment.as_of)
     empty = () if found.changes else (Line("no change is known"),)
-    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of)))
+    return View(
+        document, sheet, table=sheet, foot=(*empty, *kept(found.retention), where_read(found.position, moment.as_of))
+    )
 
 
 def _row(change: Change) -> tuple[Cell, ...]:
