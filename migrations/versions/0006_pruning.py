@@ -42,6 +42,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     pruned = op.get_bind().scalar(sa.text("SELECT count(*) FROM host_base"))
     if pruned:
-        text = f"bodies of {pruned} hosts' records were pruned, which the program before can't do without; nothing was changed"
+        text = (
+            f"records of {pruned} hosts were pruned, which the program before can't go on without; nothing was changed"
+        )
         raise RuntimeError(text)
     op.drop_table("host_base")

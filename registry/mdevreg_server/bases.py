@@ -57,6 +57,6 @@ def precedes(connection: sa.Connection, record: Record) -> bool:
     if row is None:
         return False
     if record.epoch == row.epoch:
-        return record.seq <= row.last_seq
+        return bool(record.seq <= row.last_seq)
     retired: list[str] = msgspec.json.decode(row.retired, type=list[str])
     return record.epoch in retired

@@ -73,7 +73,8 @@ class SqlDoor:
             statement = sa.select(*COLUMNS, HostFact.kernel_release).select_from(joined(when))
             if when.historical:
                 statement = statement.where(HostFact.hostname.is_not(None))
-            rows = list(connection.execute(statement.order_by(HostFact.hostname, tables.HostState.host)))
+            named = sa.func.coalesce(HostFact.hostname, tables.HostState.host)  # as evidence names it
+            rows = list(connection.execute(statement.order_by(named, tables.HostState.host)))
             counts = [_counts(connection, table, when) for table in (tables.Parent, tables.Offer, tables.Device)]
             kept = keeping.retention(connection) if when.historical else None
         return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows), kept)

@@ -89,7 +89,7 @@ class HostState(_Standing, Base):
 
 
 class HostBase(_Standing, Base):
-    """Where each host stood at ``position``, up to which bodies of its records were pruned: ``rebuild`` begins there."""
+    """Where each host stood at ``position``, up to which bodies of records were pruned: ``rebuild`` begins there."""
 
     __tablename__ = "host_base"
 

@@ -14,14 +14,14 @@ from mdevreg.errors import StateError, UsageError
 from mdevreg.facts import NOW, Moment, Retention
 from mdevreg.keeping import Prune, Pruned
 from mdevreg.times import micros, moment_of
-from mdevreg_server import keeping, pruner
+from mdevreg_server import keeping, pruner, pruning
 from mdevreg_server.engine import open_engine
 from mdevreg_server.pruning import Freed
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import INTERVALS, HostBase, RecordLog, table_of
 from mdevreg_server.wholeness import faults_of
 from support.databases import sqlite_url
-from support.hosts import crooked, look, mtty, some_life, told, uuid_of
+from support.hosts import crooked, look, mtty, some_life, told
 from support.pruned import begin_up_to, emptied, prune_up_to
 from support.publisher import Publisher
 from support.registry import START_US, Desk, logged, migrated, projections, refused
@@ -98,9 +98,12 @@ def _same(desk: Desk, twin: Desk) -> None:
             for as_of in times[:: max(1, len(times) // 5)]:
                 moment = Moment(as_of=as_of, known_at=position)
                 assert one.drivers(moment) == other.drivers(moment)
-                assert [host.kernel_release for host in one.hosts(moment).hosts] == [
-                    host.kernel_release for host in other.hosts(moment).hosts
-                ]
+                assert _listed(one, moment) == _listed(other, moment)
+
+
+def _listed(door: SqlDoor, moment: Moment) -> list[tuple[object, ...]]:
+    hosts = door.hosts(moment).hosts
+    return [(each.evidence.host, each.kernel_release, each.parents, each.types, each.devices) for each in hosts]
 
 
 def _times(engine: sa.Engine) -> set[int]:
@@ -251,7 +254,7 @@ def test_a_prune_that_was_cut_off_goes_on_where_it_was(desk: Desk) -> None:
     assert begun is not None
     hosts = ["a", "b"]
     with desk.ledger.tending() as connection:
-        pruner.prune_host(connection, desk.ledger.layout, hosts.pop(), begun[1])
+        pruning.prune_host(connection, desk.ledger.layout, hosts.pop(), begun[1])
     some = emptied(desk.engine)
     assert faults_of(desk.engine) == []
     again = Desk(desk.engine, desk.stream)
