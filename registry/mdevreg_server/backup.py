@@ -24,7 +24,7 @@ def back_up(engine: sa.Engine, target: Path, told: Callable[[int, int], None] = 
     ``told``: pages done, of all. Raises ``UsageError`` for another database than SQLite's, ``StateError``.
     """
     if engine.dialect.name != "sqlite":
-        text = "db backup copies SQLite files; PostgreSQL has tools of its own: pg_dump, pg_basebackup (docs/operations.md)"
+        text = "db backup copies SQLite files; PostgreSQL has pg_dump and pg_basebackup: docs/operations.md"
         raise UsageError(text)
     if target.exists():
         raise StateError(f"{target} is there already; name another file, a copy is never written over")
