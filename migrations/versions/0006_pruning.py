@@ -1,4 +1,4 @@
-"""What hosts added up to where the bodies of their records were pruned (ADR 11).
+"""What hosts added up to where the bodies of their records were pruned (ADR 15).
 
 Why: a registry that keeps documents for a bounded time goes on from a base. Nothing is pruned by this step, and no
 row of another table changes: the body of a pruned record is empty, not NULL, so that record_log is not written anew.

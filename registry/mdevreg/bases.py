@@ -1,7 +1,7 @@
 """Where the log of a host may be cut, and how its history goes on from there. Pure.
 
 A *base* is what a host's records up to a log position add up to: its fold, and its rows as they were known there. What
-comes later is replayed on top of it, so that the records before it are needed no more (ADR 11). That holds only where
+comes later is replayed on top of it, so that the records before it are needed no more (ADR 15). That holds only where
 nothing later belongs before anything up to the cut: system time is the order of arrival, and late records are late.
 """
 

@@ -1,4 +1,4 @@
-"""Digests of what can't be derived from the log any more once bodies were pruned; the log itself holds them (ADR 11).
+"""Digests of what can't be derived from the log any more once bodies were pruned; the log itself holds them (ADR 15).
 
 Rows are hashed as they were known at a log position, in key order, so that a digest stays the same whatever is told
 later: one line of JSON per row, after a line with the table's name. Texts are ordered by their bytes, on both

@@ -14,33 +14,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.errors import DecodeError, MdevregError, StateError
+from mdevreg.errors import DecodeError, MdevregError
 from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
 from mdevreg.times import moment_of
 from mdevreg.wire import Decoded
 from mdevreg_server import positions
-from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
+from mdevreg_server.amendments import NOBODY, Beliefs, encoded
 from mdevreg_server.asking import LATEST
-from mdevreg_server.batch import LOG, Batch, Memory, Replay
+from mdevreg_server.batch import LOG, Batch, Memory
 from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import Shape, shapes
-from mdevreg_server.messages import Item, Message, read, read_all
+from mdevreg_server.messages import Item, Message, read_all
 from mdevreg_server.portraits import portraits
 from mdevreg_server.positions import MOVED, Mark, Right, Sole, Where
 from mdevreg_server.presence import conflicts
 from mdevreg_server.publication import Publication, publication_of
+from mdevreg_server.replaying import replay_some
 from mdevreg_server.rewind import rewind
-from mdevreg_server.tables import HostBase, RecordLog
 from mdevreg_server.tables import HostState as HostStateRow
+from mdevreg_server.tables import RecordLog
 
 __all__ = ["Amended", "Applied", "Ledger", "MOVED", "Where"]  # noqa: RUF022  (the house sorts them by letter)
 
@@ -176,19 +176,11 @@ class Ledger:
         Raises ``UsageError`` for what can't be kept, ``StateError`` or ``UnreachableError``; then nothing was changed,
         as far as is known.
         """
-        before = self._memory.position
-        try:
-            with converted(self.engine), self.engine.begin() as connection:
-                self._fence(connection)
-                self._memory.position += 1
-                position = self.position
-                amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(position))
-                LOG.insert(connection, [_row(amendment, position, next_seq(connection), now_us)])
-                self._right.advance(connection, position, None)
-        except BaseException:
-            self._memory.position = before
-            raise
-        return Amended(position, amendment)
+        with self.tending() as connection:
+            entry = change(self.position + 1)
+            amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=entry)
+            kind = str(entry.__struct_config__.tag)
+            return Amended(self.append(connection, NOBODY, kind, encoded(amendment), now_us=now_us), amendment)
 
     @contextmanager
     def tending(self) -> Iterator[sa.Connection]:
@@ -273,26 +265,13 @@ class Ledger:
                 rewind(connection, self._memory.hosts)
                 positions.forget_published(connection)
                 for first in range(1, end + 1, batch_size):
-                    replayed += self._replay(connection, first, min(first + batch_size - 1, end))
+                    replayed += replay_some(connection, self._memory, first, min(first + batch_size - 1, end))
         except BaseException:
             self._memory.hosts.forget()
             raise
         finally:
             self._memory.position = end
         return replayed
-
-    def _replay(self, connection: sa.Connection, first: int, last: int) -> int:
-        columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
-        whole = sa.outerjoin(RecordLog, HostBase, HostBase.host == RecordLog.host)
-        later = RecordLog.position > sa.func.coalesce(HostBase.position, 0)
-        records = (RecordLog.position.between(first, last), RecordLog.host != NOBODY, later)
-        wanted = sa.select(*columns).select_from(whole).where(*records).order_by(RecordLog.position)
-        messages = [
-            Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
-        ]
-        Replay(self._memory, 0).run(connection, [(message, _logged(message)) for message in messages])
-        self._memory.hosts.trim()
-        return len(messages)
 
     def _fence(self, connection: sa.Connection) -> None:
         """Rule 1."""
@@ -308,19 +287,3 @@ class Ledger:
             duplicates=batch.duplicates,
             quarantined=len(batch.refused),
         )
-
-
-def _row(amendment: Amendment, position: int, seq: int, now_us: int) -> tuple[Any, ...]:
-    """An amendment as a row of the log."""
-    data = encoded(amendment)
-    kind = str(amendment.change.__struct_config__.tag)
-    return (position, NOBODY, "", seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
-
-
-def _logged(message: Message) -> Decoded:
-    """A record of the log: it was readable once, so that one which is not means the wrong program."""
-    found = read(message)
-    if isinstance(found, DecodeError):
-        text = f"position {message.stream_seq} of the log can't be read by this program: {found}; nothing was changed"
-        raise StateError(text, code="LOG_UNREADABLE") from found
-    return found

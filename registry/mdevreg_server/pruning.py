@@ -1,4 +1,4 @@
-"""What a prune does to one host: its base moves on, and bodies that no answer needs any more are emptied (ADR 11).
+"""What a prune does to one host: its base moves on, and bodies that no answer needs any more are emptied (ADR 15).
 
 Rules of this file:
 

@@ -38,7 +38,7 @@ class Base(DeclarativeBase):
 class RecordLog(Base):
     """Every record, as it came, in the order in which it was committed.
 
-    An empty ``body`` was pruned (ADR 11): the one thing in a row that is ever changed. No record is empty.
+    An empty ``body`` was pruned (ADR 15): the one thing in a row that is ever changed. No record is empty.
     """
 
     __tablename__ = "record_log"

@@ -11,17 +11,19 @@ import pytest
 import sqlalchemy as sa
 
 from mdevreg import keeping as policy
-from mdevreg import subjects
+from mdevreg import query, subjects
 from mdevreg.errors import DecodeError, StateError, UsageError
-from mdevreg.facts import NOW, Moment, Retention
+from mdevreg.facts import NOW, History, Hosts, HostView, Moment, Retention
 from mdevreg.times import moment_of, utc
 from mdevreg_server import keeping, retiring
 from mdevreg_server.backup import back_up
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
+from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.wholeness import faults_of
 from support.bus_client import ask
+from support.faces import LOOPBACK
 from support.hosts import look, mtty, told
 from support.processes import RunCli
 from support.pruned import emptied, prune_up_to
@@ -278,3 +280,23 @@ def test_a_backup_that_can_not_be_written_leaves_nothing(desk: Desk, tmp_path: P
     with pytest.raises(StateError, match="can't be written"):
         back_up(desk.engine, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_every_door_says_the_same_of_what_was_pruned(desk: Desk, url: str, nats_server: Broker) -> None:
+    """SQL, NATS, HTTP, and the replica, which asks the registry about the past."""
+    _life(desk)
+    desk.book.set_retention("400d", author="alice")
+    then = Moment(as_of=moment_of(_valid_from(desk.engine, 5)))
+    prune_up_to(desk, 7)
+    with serving(url, nats_server.url, http=HttpConfig(LOOPBACK)) as registry:
+        doors = (url, nats_server.url, registry.http_url, f"replica+{nats_server.url}")
+        told_by = {door: _asked(door, then) for door in doors}
+    first = told_by[url]
+    assert first[0].retention is not None
+    assert first[1].pruned == ("/devices/virtual/mtty",)
+    assert all(said == first for said in told_by.values()), told_by
+
+
+def _asked(door_url: str, then: Moment) -> tuple[Hosts, HostView, History]:
+    with query.open(door_url) as door:
+        return door.hosts(then), door.host("a", then), door.history("a", then, 10)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
-from mdevreg.facts import HostSummary, Side
+from mdevreg.facts import HostSummary, Retention, Side
 from mdevreg.query.batch import Problem
 from mdevreg.query.questions import Answer
 from mdevreg.query.requests import MAX_STALE_AFTER_S, Pairs
@@ -26,6 +26,7 @@ class HostsPage(msgspec.Struct, frozen=True):
     position: int
     hosts: tuple[HostSummary, ...]
     next: str | None = None
+    retention: Retention | None = None  # as of ``Hosts``
 
 
 class DeviceRow(msgspec.Struct, frozen=True):
