@@ -8,7 +8,7 @@ databases.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -22,25 +22,32 @@ _SOME = 2_000
 _encoder = msgspec.json.Encoder()
 
 
-def frozen_digest(connection: sa.Connection, horizon: int) -> str:
+#: Is called now and then, and may raise to end what takes long.
+Pulse = Callable[[], None]
+
+
+def frozen_digest(connection: sa.Connection, horizon: int, pulse: Pulse = lambda: None) -> str:
     """SHA-256, hex, of every interval table as it was known at a log position. Cost: all rows up to there."""
     found = hashlib.sha256()
     for model in INTERVALS.values():
         table = table_of(model)
-        _add(found, table, _rows(connection, table, _as_known(table, horizon), table.c.system_from <= horizon))
+        rows = _rows(connection, table, _as_known(table, horizon), table.c.system_from <= horizon)
+        _add(found, table, rows, pulse)
     return found.hexdigest()
 
 
 def bases_digest(connection: sa.Connection) -> str:
     """SHA-256, hex, of every base."""
     found, table = hashlib.sha256(), table_of(HostBase)
-    _add(found, table, _rows(connection, table, list(table.columns), sa.true()))
+    _add(found, table, _rows(connection, table, list(table.columns), sa.true()), lambda: None)
     return found.hexdigest()
 
 
-def _add(digest: Any, table: sa.Table, rows: Iterator[Any]) -> None:
+def _add(digest: Any, table: sa.Table, rows: Iterator[Any], pulse: Pulse) -> None:
     digest.update(table.name.encode() + b"\n")
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number % _SOME == 0:
+            pulse()
         digest.update(_encoder.encode(tuple(row)) + b"\n")
 
 

@@ -16,7 +16,7 @@ from mdevreg.keeping import FOREVER, Keeping, Prune, Pruned, RetentionChange, en
 from mdevreg.records import SCHEMA
 from mdevreg.times import micros, moment_of, utc
 from mdevreg_server.engine import converted
-from mdevreg_server.frozen import bases_digest, frozen_digest
+from mdevreg_server.frozen import Pulse, bases_digest, frozen_digest
 from mdevreg_server.frozen_check import frozen_faults
 from mdevreg_server.intervals import shapes
 from mdevreg_server.keeping import EPOCH, latest, policy, retention, unfinished
@@ -50,11 +50,12 @@ def due(connection: sa.Connection, now_us: int) -> int | None:
     return None if days is None else micros(moment_of(now_us) - timedelta(days=days))
 
 
-def proposed(reader: sa.Engine, before_us: int, now_us: int) -> Begun | None:
+def proposed(reader: sa.Engine, before_us: int, now_us: int, pulse: Pulse = lambda: None) -> Begun | None:
     """The prune that is to be done: one that was cut off, else one up to a time. ``None``: nothing is that old.
 
     The position is that of its entry, 0 if there is none yet. ``reader``: an engine whose transactions only read. Cost:
-    the projections up to there are read twice. Raises ``UsageError``, ``StateError`` (FROZEN_DAMAGED).
+    the projections up to there are read twice, ``pulse`` being called meanwhile. Raises ``UsageError``, ``StateError``
+    (FROZEN_DAMAGED).
     """
     if before_us > now_us:
         raise UsageError(f"{utc(moment_of(before_us))} is in the future; nothing is pruned before it is old")
@@ -65,9 +66,10 @@ def proposed(reader: sa.Engine, before_us: int, now_us: int) -> Begun | None:
         horizon, last = horizon_at(connection, before_us), latest(connection, Prune)
         if horizon == 0 or (last is not None and moment_of(before_us) <= last[1].before):
             return None
-        if faults := frozen_faults(connection):
+        if faults := frozen_faults(connection, pulse):
             raise StateError(f"{faults[0]}; nothing was pruned: restore a copy of the database", code="FROZEN_DAMAGED")
-        return 0, Prune(before=moment_of(before_us), horizon=horizon, frozen=frozen_digest(connection, horizon))
+        frozen = frozen_digest(connection, horizon, pulse)
+        return 0, Prune(before=moment_of(before_us), horizon=horizon, frozen=frozen)
 
 
 def begin(ledger: Ledger, prune: Prune, *, author: str, now_us: int) -> Begun:
@@ -80,16 +82,16 @@ def foreseen(reader: sa.Engine, prune: Prune) -> Freed:
     layout, freed = shapes(), Freed()
     with converted(reader), reader.connect() as connection:
         _take_time(connection)
-        for host in hosts_of(connection, prune.horizon):
+        for host in hosts_of(connection):
             freed += prune_host(connection, layout, host, prune, write=False)
     return freed
 
 
-def hosts_to_prune(reader: sa.Engine, prune: Prune) -> list[str]:
+def hosts_to_prune(reader: sa.Engine) -> list[str]:
     """The hosts that lots are made of."""
     with converted(reader), reader.connect() as connection:
         _take_time(connection)
-        return hosts_of(connection, prune.horizon)
+        return hosts_of(connection)
 
 
 def prune_lot(ledger: Ledger, prune: Prune, hosts: list[str]) -> Freed:
@@ -117,7 +119,7 @@ def end(ledger: Ledger, begun: Begun, freed: Freed, *, author: str, now_us: int)
 
 def prune_all(ledger: Ledger, begun: Begun) -> Iterator[Freed]:
     """Prune lot by lot; what each freed."""
-    hosts = hosts_to_prune(ledger.engine, begun[1])
+    hosts = hosts_to_prune(ledger.engine)
     while hosts:
         yield prune_lot(ledger, begun[1], hosts)
 

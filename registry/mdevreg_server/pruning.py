@@ -27,7 +27,7 @@ from mdevreg_server.bases import Timelines, base_of, rows_known
 from mdevreg_server.hosts import state_columns
 from mdevreg_server.intervals import Shape, current_rows
 from mdevreg_server.late import entries_of
-from mdevreg_server.tables import HostBase, RecordLog
+from mdevreg_server.tables import HostBase, HostState, RecordLog
 from mdevreg_server.upsert import upsert
 
 #: Records that a base moves over at once, and positions in one statement.
@@ -47,10 +47,9 @@ class Freed(msgspec.Struct, frozen=True):
         return Freed(self.hosts + other.hosts, self.bodies + other.bodies, self.bytes + other.bytes)
 
 
-def hosts_of(connection: sa.Connection, horizon: int) -> list[str]:
-    """The hosts with a record up to the horizon, by id."""
-    there = sa.select(RecordLog.host).where(RecordLog.position <= horizon, RecordLog.host != "").distinct()
-    return sorted(connection.scalars(there))
+def hosts_of(connection: sa.Connection) -> list[str]:
+    """Every host with a record, by id."""
+    return sorted(connection.scalars(sa.select(HostState.host)))
 
 
 def prune_host(

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from mdevreg.errors import MdevregError
+from mdevreg.errors import MdevregError, StateError
 from mdevreg.times import micros
 from mdevreg_server import pruner
 from mdevreg_server.engine import converted
@@ -44,6 +44,7 @@ class Retiring:
     ) -> None:
         self._ledger, self._writer, self._reader, self._pool = ledger, writer, reader, pool
         self._now_us, self._say = now_us, say
+        self._stopping = False
 
     async def run(self) -> None:
         """Look again and again, until cancelled. One process at a time may do this on a database."""
@@ -70,7 +71,7 @@ class Retiring:
         self._say(f"prune.ended position={at} hosts={freed.hosts} bodies={freed.bodies} bytes={freed.bytes}")
 
     async def _prune(self, begun: Begun) -> Freed:
-        hosts = await self._in(self._pool, partial(pruner.hosts_to_prune, self._reader, begun[1]))
+        hosts = await self._in(self._pool, partial(pruner.hosts_to_prune, self._reader))
         freed = Freed()
         while hosts:
             freed += await self._in(self._writer, partial(pruner.prune_lot, self._ledger, begun[1], hosts))
@@ -85,7 +86,18 @@ class Retiring:
             rests = any(now_us - micros(entry.keeping.at) < REST_S * 1e6 for entry in entries(connection)[-1:])
         if begun is not None:
             return begun
-        return None if before_us is None or rests else pruner.proposed(self._reader, before_us, now_us)
+        return None if before_us is None or rests else pruner.proposed(self._reader, before_us, now_us, self._pulse)
+
+    def _pulse(self) -> None:
+        if self._stopping:
+            raise StateError("the registry stops; a prune that was begun goes on at its next start", code="STOPPING")
 
     async def _in(self, threads: Executor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+        """What a thread has begun it ends, soon, before this is cancelled: it holds a connection."""
+        working = asyncio.get_running_loop().run_in_executor(threads, work)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            self._stopping = True
+            await asyncio.gather(working, return_exceptions=True)
+            raise

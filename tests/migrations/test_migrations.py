@@ -29,6 +29,7 @@ from mdevreg_server.tables import RecordLog as Log
 from mdevreg_server.wholeness import faults_of
 from support.door_fleet import records_of
 from support.processes import RunCli
+from support.pruned import prune_up_to
 from support.publisher import EPOCH_START
 from support.registry import Desk, projections, rows
 from support.released import answers_at, answers_now
@@ -198,6 +199,19 @@ def test_a_log_with_amendments_is_not_taken_back_to_a_program_that_can_not_read_
     with pytest.raises(RuntimeError, match="holds 1 amendments, which the program before can't read"):
         _downgrade(empty, "0001")
     assert revision.current(empty) == "0002"  # the steps above it are taken back
+    assert (projections(empty), rows(empty, Log)) == before
+
+
+def test_a_pruned_log_is_not_taken_back_to_a_program_that_knows_no_bases(empty: sa.Engine) -> None:
+    """It would rebuild from records that are not there."""
+    schema.upgrade(empty)
+    desk = Desk(empty)
+    for record in records_of():
+        desk.take(record)
+    prune_up_to(desk, desk.ledger.position)
+    before = (projections(empty), rows(empty, Log))
+    with pytest.raises(RuntimeError, match="records of 7 hosts were pruned"):
+        _downgrade(empty, "0002")
     assert (projections(empty), rows(empty, Log)) == before
 
 

@@ -26,7 +26,7 @@ from support.pruned import begin_up_to, emptied, prune_up_to
 from support.publisher import Publisher
 from support.registry import START_US, Desk, logged, migrated, projections, refused
 
-SEEDS = range(10)
+SEEDS = range(6)
 
 
 @pytest.fixture

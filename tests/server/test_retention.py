@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,11 +19,12 @@ from mdevreg import query, subjects
 from mdevreg.errors import DecodeError, StateError, UsageError
 from mdevreg.facts import NOW, History, Hosts, HostView, Moment, Retention
 from mdevreg.times import moment_of, utc
-from mdevreg_server import keeping, retiring
+from mdevreg_server import keeping, pruner, retiring
 from mdevreg_server.backup import back_up
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
 from mdevreg_server.http.config import HttpConfig
+from mdevreg_server.retiring import Retiring
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.wholeness import faults_of
 from support.bus_client import ask
@@ -300,3 +305,37 @@ def test_every_door_says_the_same_of_what_was_pruned(desk: Desk, url: str, nats_
 def _asked(door_url: str, then: Moment) -> tuple[Hosts, HostView, History]:
     with query.open(door_url) as door:
         return door.hosts(then), door.host("a", then), door.history("a", then, 10)
+
+
+def test_a_registry_that_stops_does_not_wait_for_a_digest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading all of a long history takes a while; nothing was begun yet, so nothing is lost."""
+    _life(desk)
+    desk.book.set_retention("1d", author="alice")
+    reader = open_engine(desk.engine.url.render_as_string(hide_password=False), writer=False)
+    reading, said = threading.Event(), list[str]()
+    later = desk.now_us + 3 * 86_400 * 1_000_000
+
+    def slowly(connection: sa.Connection, horizon: int, pulse: Callable[[], None]) -> str:
+        reading.set()
+        for _ in range(1_000):
+            time.sleep(0.01)
+            pulse()
+        return "0" * 64
+
+    async def run() -> None:
+        with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as pool:
+            work = Retiring(desk.ledger, writer, reader, pool, now_us=lambda: later, say=said.append)
+            task = asyncio.ensure_future(work.run())
+            await asyncio.to_thread(reading.wait, 10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    monkeypatch.setattr(pruner, "frozen_digest", slowly)
+    began = time.monotonic()
+    asyncio.run(run())
+    reader.dispose()
+    assert time.monotonic() - began < 8
+    assert said == []
+    with desk.engine.connect() as connection:
+        assert keeping.unfinished(connection) is None
