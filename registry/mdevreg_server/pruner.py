@@ -26,7 +26,7 @@ from mdevreg_server.tables import RecordLog
 
 #: Most hosts, and about the most bodies, in one transaction: ingest waits for that long.
 LOT_HOSTS = 50
-LOT_BODIES = 2_000
+LOT_BODIES = 1_000
 
 Begun = tuple[int, Prune]
 

@@ -31,7 +31,7 @@ from mdevreg_server.tables import HostBase, HostState, RecordLog
 from mdevreg_server.upsert import upsert
 
 #: Records that a base moves over at once, and positions in one statement.
-MOST = 5_000
+MOST = 2_000
 _SOME = 500
 
 
