@@ -57,6 +57,18 @@ class Side(msgspec.Struct, frozen=True):
     available_instances: int | None = None
 
 
+class Retention(msgspec.Struct, frozen=True):
+    """How long documents are kept, and what was pruned: of records up to a log position, committed before a time.
+
+    Timelines stay complete; what is gone are documents, except those that held at that time or later, and the first and
+    the last of every object.
+    """
+
+    policy: str  # "400d", "forever": as of now, whatever moment was asked about
+    pruned_before: datetime | None = None
+    pruned_position: int = 0
+
+
 class HostSummary(msgspec.Struct, frozen=True):
     """One host in a list."""
 
@@ -73,6 +85,7 @@ class Hosts(msgspec.Struct, frozen=True):
     position: int
     hosts: tuple[HostSummary, ...]
     snapshot: str = ""
+    retention: Retention | None = None  # of answers about the past, unless everything is kept for ever
 
 
 class HostView(msgspec.Struct, frozen=True):
@@ -84,6 +97,8 @@ class HostView(msgspec.Struct, frozen=True):
     parents: tuple[Parent, ...]
     supports: dict[str, Support] = {}  # by PARENT/TYPE and PARENT/DEVICE, as the registry understands them
     snapshot: str = ""
+    pruned: tuple[str, ...] = ()  # paths of parents of which only timelines are left; "": the host's own facts
+    retention: Retention | None = None
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -159,6 +174,7 @@ class History(msgspec.Struct, frozen=True):
     host: str
     changes: tuple[Change, ...]
     snapshot: str = ""
+    retention: Retention | None = None  # unless everything is kept for ever
 
 
 class RuleList(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ Value = tuple[Any, ...]
 Effect = tuple[Key, Value | None]
 
 KINDS = ("host", "parent", "offer", "device", "driver")
+#: Which value of a kind is the position of the record that holds the whole document.
+DOCUMENT_AT = {"host": 3, "parent": 1}
 
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
@@ -54,6 +56,9 @@ class Profiles:
             digest = self._digests[body] = digest_of(body)
             self._bodies[digest] = body
         return digest
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._bodies
 
     def body(self, digest: str) -> bytes:
         """Canonical JSON of an interned profile. Requires that ``digest`` came from this object."""

@@ -242,23 +242,34 @@ def valid_time(observed_at: int, received_at: int, after: int) -> int:
     return max(min(observed_at, received_at), after)
 
 
-def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """The order of truth: epochs by their first appearance in the log, then sequence numbers."""
+def in_order(entries: Iterable[Entry], entered: str = "") -> list[Entry]:
+    """The order of truth: epochs by their first appearance in the log, then sequence numbers.
+
+    ``entered``: the epoch that the host was in before these; it comes first.
+    """
     listed = sorted(entries, key=lambda entry: entry.position)
-    order = {epoch: index for index, epoch in enumerate(dict.fromkeys(entry.decoded.record.epoch for entry in listed))}
+    epochs = dict.fromkeys([entered, *(entry.decoded.record.epoch for entry in listed)])
+    order = {epoch: index for index, epoch in enumerate(epochs)}
     return sorted(listed, key=lambda entry: (order[entry.decoded.record.epoch], entry.decoded.record.seq))
 
 
-def replay(host: str, entries: Iterable[Entry], profiles: Profiles) -> tuple[HostFold, Facts]:
-    """Fold a host's whole log in the order of truth. Returns the fold, and the facts of every object ever seen."""
-    fold, facts = HostFold(host), Facts()
-    ordered = in_order(entries)
+def replay(
+    host: str, entries: Iterable[Entry], profiles: Profiles, base: HostFold | None = None
+) -> tuple[HostFold, Facts]:
+    """Fold a host's log in the order of truth. Returns the fold, and the facts that the entries told of each object.
+
+    ``base``: what everything before these entries added up to, which is folded on; without it they are the whole log.
+    Requires that no entry belongs before the base (``mdevreg.bases``), and that none was received before it.
+    """
+    fold, facts = base or HostFold(host), Facts()
+    ordered = in_order(entries, fold.epoch)
+    newest = max((entry.position for entry in ordered), default=fold.position)
     for entry, bound in zip(ordered, _bounds(ordered), strict=True):
         at = valid_time(entry.observed_at, bound, fold.valid_at)
         for key, value in fold.apply(entry.decoded, position=entry.position, valid_at=at, profiles=profiles):
             facts.setdefault(key, []).append((at, value))
         fold.received_at = max(fold.received_at, entry.received_at)
-    fold.position = max((entry.position for entry in ordered), default=0)
+    fold.position = newest
     return fold, facts
 
 

@@ -19,12 +19,19 @@ from mdevreg_server.rulebook import Rulebook
 @contextmanager
 def writing_alone(url: sa.URL | str) -> Iterator[Rulebook]:
     """The rulebook of a database that no registry is writing to. Raises ``StateError`` (SECOND_WRITER) otherwise."""
+    with ledger_alone(url) as ledger:
+        yield Rulebook(ledger, time.time_ns() // 1_000)
+
+
+@contextmanager
+def ledger_alone(url: sa.URL | str) -> Iterator[Ledger]:
+    """The ledger of a database that no registry is writing to. Raises ``StateError`` (SECOND_WRITER) otherwise."""
     text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
     engine = open_engine(text, writer=True)
     claim = claim_of(engine)
     try:
         revision.check(engine)
-        yield Rulebook(_ledger(engine, claim), time.time_ns() // 1_000)
+        yield _ledger(engine, claim)
     finally:
         claim.release()
         engine.dispose()

@@ -58,11 +58,6 @@ class Beliefs:
             self._known.clear()
 
 
-def next_seq(connection: sa.Connection) -> int:
-    """The number of the next amendment."""
-    return (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*MINE)) or 0) + 1
-
-
 def encoded(amendment: Amendment) -> bytes:
     """An amendment as it is logged, and can be read again: what can't be would stop every later reader.
 

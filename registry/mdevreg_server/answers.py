@@ -111,6 +111,9 @@ DECISIONS: dict[str, Decision] = {
     "remove-catalog": lambda decisions, asked: decisions.remove_entries(
         _need(asked.names, "names"), author=_need(asked.author, "author")
     ),
+    "set-retention": lambda decisions, asked: decisions.set_retention(
+        _need(asked.bodies, "bodies"), author=_need(asked.author, "author")
+    ),
 }
 
 _ask = msgspec.json.Decoder(Ask)

@@ -16,6 +16,7 @@ from mdevreg.timeline import supersede
 from mdevreg.times import micros
 from mdevreg.wire import Decoded
 from mdevreg_server import quarantine
+from mdevreg_server.bases import precedes
 from mdevreg_server.bulk import Bulk
 from mdevreg_server.hosts import Hosts, Known, state_columns
 from mdevreg_server.intervals import Pending, Shape
@@ -145,7 +146,14 @@ class Batch:
             self._profiles.add(value[_PROFILE_COLUMN[key[0]]])
 
     def _late(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
-        """A record that an already folded one overtook: the host's timeline is derived from its log again."""
+        """A record that an already folded one overtook. Where its period was pruned it can't be placed any more."""
+        if precedes(connection, decoded.record):
+            self.refused.append(Refusal(message, "PERIOD_PRUNED", _too_late(decoded)))
+        else:
+            self._place(connection, message, decoded)
+
+    def _place(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
+        """The host's timeline is derived from its log again."""
         host = decoded.record.host
         received = self._received(message, self._known[host].fold)
         self._flush(connection)
@@ -155,7 +163,8 @@ class Batch:
         for key, step in steps.items():
             self._pending.step(host, key, step, position, self.now_us)
             if key[0] in _PROFILE_COLUMN:
-                self._profiles.update(row.value[_PROFILE_COLUMN[key[0]]] for row in step.add)
+                digests = {row.value[_PROFILE_COLUMN[key[0]]] for row in step.add}
+                self._profiles |= {digest for digest in digests if digest in self.memory.profiles}  # else stored before
         self._settle_quarantined(connection, known.fold)
         self._known[host] = known
         self.memory.hosts.replace(known)
@@ -283,7 +292,7 @@ class Replay(Batch):
         if known.fold.arrival(decoded.record.epoch, decoded.record.seq) == "next":
             self._next(connection, message, decoded, known)
         else:
-            self._late(connection, message, decoded)
+            self._place(connection, message, decoded)
 
 
 def _host_of(message: Message, item: Decoded | DecodeError) -> str | None:
@@ -292,6 +301,12 @@ def _host_of(message: Message, item: Decoded | DecodeError) -> str | None:
         return item.record.host
     sender = Refusal(message, item.code, item.message).sender
     return sender.host if sender else None
+
+
+def _too_late(decoded: Decoded) -> str:
+    record = decoded.record
+    what = f"epoch {record.epoch}, seq {record.seq} of host {record.host}"
+    return f"{what} belongs to a period whose records were pruned: it is kept here, and changes no history"
 
 
 def _logged(connection: sa.Connection, host: str, epoch: str, seq: int) -> str | None:

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg import wire
-from mdevreg.objects import Key
+from mdevreg.objects import DOCUMENT_AT, Key
 from mdevreg.records import HostBody, ParentBody, digest_of
 from mdevreg.state import Document, HostFold, Received
 from mdevreg_server.among import among
@@ -107,12 +107,17 @@ def _load(connection: sa.Connection, layout: Mapping[str, Shape], hosts: list[st
     ).mappings():
         restore(found[state["host"]].fold, state)
     for host, objects in current_rows(connection, layout, hosts, open_only=True).items():
-        for key, (row, *_) in objects.items():
-            found[host].rows[key] = row
-            path = key[1] if len(key) > 1 else ""
-            found[host].fold.objects.setdefault(path, {})[key] = row.value
-    _load_documents(connection, [known for known in found.values() if known.rows])
+        put_back(found[host], {key: row for key, (row, *_) in objects.items()})
+    load_documents(connection, [known for known in found.values() if known.rows])
     return found
+
+
+def put_back(known: Known, rows: Mapping[Key, OpenRow]) -> None:
+    """Put back what the rows that hold until further notice say of a host."""
+    for key, row in rows.items():
+        known.rows[key] = row
+        path = key[1] if len(key) > 1 else ""
+        known.fold.objects.setdefault(path, {})[key] = row.value
 
 
 def restore(fold: HostFold, row: Any) -> None:
@@ -124,26 +129,23 @@ def restore(fold: HostFold, row: Any) -> None:
     fold.valid_at, fold.received_at = row["valid_at_us"], row["received_at_us"]
 
 
-def _load_documents(connection: sa.Connection, known: list[Known]) -> None:
-    """The documents themselves are not stored twice: they are in the log, at the rows' positions."""
-    positions = {
-        row.value[_POSITION[key[0]]] for host in known for key, row in host.rows.items() if key[0] in _POSITION
-    }
+def load_documents(connection: sa.Connection, known: Iterable[Known]) -> None:
+    """The documents themselves are not stored twice: they are in the log, at the positions that held rows name."""
+    named = [
+        (host, key, row.value[DOCUMENT_AT[key[0]]])
+        for host in known
+        for key, row in host.rows.items()
+        if key[0] in DOCUMENT_AT
+    ]
+    positions = {position for _, _, position in named}
     bodies: dict[int, bytes] = {}
     listed = sorted(positions)
     for first in range(0, len(listed), 500):
         statement = sa.select(RecordLog.position, RecordLog.body)
         wanted = among(connection, RecordLog.position, listed[first : first + 500])
         bodies.update((position, body) for position, body in connection.execute(statement.where(wanted)))
-    for host in known:
-        for key, row in host.rows.items():
-            if key[0] in _POSITION:
-                position = row.value[_POSITION[key[0]]]
-                host.fold.restore("" if key[0] == "host" else key[1], document_in(bodies[position], position))
-
-
-#: Which value column of a kind is the position of its record (``mdevreg.objects``).
-_POSITION = {"host": 3, "parent": 1}
+    for host, key, position in named:
+        host.fold.restore("" if key[0] == "host" else key[1], document_in(bodies[position], position))
 
 
 def document_in(record: bytes, position: int) -> Document:

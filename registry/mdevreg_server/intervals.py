@@ -109,7 +109,22 @@ def current_rows(
         statement = sa.select(table).where(among(connection, table.c.host, wanted), which)
         for row in connection.execute(statement.order_by(table.c.valid_from_us)).mappings():
             host, *key = (row[name] for name in shape.key)
-            value = tuple(row[name] for name in shape.values)
-            interval = Row(value, row["valid_from_us"], row["valid_to_us"], row["system_from"], OPEN, row["ended_at"])
-            found[host].setdefault((kind, *key), []).append(interval)
+            found[host].setdefault((kind, *key), []).append(_row(shape, row))
     return found
+
+
+def all_rows(connection: sa.Connection, layout: Mapping[str, Shape], host: str, upto: int) -> dict[Key, list[OpenRow]]:
+    """Every row of a host that was told up to a log position, withdrawn ones too: object → rows by valid time."""
+    found: dict[Key, list[OpenRow]] = {}
+    for kind, shape in layout.items():
+        columns = shape.table.c
+        statement = sa.select(shape.table).where(columns.host == host, columns.system_from <= upto)
+        for row in connection.execute(statement.order_by(columns.valid_from_us)).mappings():
+            key = (kind, *(row[name] for name in shape.key[1:]))
+            found.setdefault(key, []).append(_row(shape, row))
+    return found
+
+
+def _row(shape: Shape, row: Any) -> OpenRow:
+    value = tuple(row[name] for name in shape.values)
+    return Row(value, row["valid_from_us"], row["valid_to_us"], row["system_from"], row["system_to"], row["ended_at"])

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 import sqlalchemy as sa
 
 from mdevreg import wire
+from mdevreg.bases import facts_of
 from mdevreg.objects import Key, Profiles, Value
 from mdevreg.state import Entry, replay
 from mdevreg.timeline import OPEN, Step, fold, reconcile
+from mdevreg_server.bases import base_of
 from mdevreg_server.hosts import Known
 from mdevreg_server.intervals import Shape, current_rows
 from mdevreg_server.tables import RecordLog
@@ -20,10 +22,16 @@ def rebuild_host(
 ) -> tuple[Known, dict[Key, Step[Value]]]:
     """Derive a host's timeline from its log up to and with the late record; say what rows that changes.
 
-    Requires that everything before ``late.position`` is flushed. Cost: the host's whole log; late records are rare.
+    Requires that everything before ``late.position`` is flushed, and that it does not belong before the host's base.
+    Cost: the host's whole log from its base on; late records are rare.
     """
     host = late.decoded.record.host
-    state, facts = replay(host, [*_log(connection, host, late.position), late], profiles)
+    base = base_of(connection, layout, host)
+    after = base.fold.position if base else 0
+    entries = [*entries_of(connection, host, after, late.position - 1), late]
+    state, facts = replay(host, entries, profiles, base.fold if base else None)
+    for key, rows in base.rows.items() if base else ():
+        facts[key] = [*facts_of(rows), *facts.get(key, [])]
     current = current_rows(connection, layout, [host], open_only=False)[host]
     known, steps = Known(state, {}), dict[Key, Step[Value]]()
     for key in {**current, **facts}:
@@ -36,8 +44,9 @@ def rebuild_host(
     return known, steps
 
 
-def _log(connection: sa.Connection, host: str, before: int) -> Iterator[Entry]:
+def entries_of(connection: sa.Connection, host: str, after: int, upto: int) -> Iterator[Entry]:
+    """A host's records between two log positions, the second included, in log order."""
     columns = (RecordLog.body, RecordLog.position, RecordLog.observed_at_us, RecordLog.received_at_us)
-    wanted = sa.select(*columns).where(RecordLog.host == host, RecordLog.position < before)
+    wanted = sa.select(*columns).where(RecordLog.host == host, RecordLog.position > after, RecordLog.position <= upto)
     for body, position, observed, received in connection.execute(wanted.order_by(RecordLog.position)):
         yield Entry(wire.decode(body), position, observed, received)

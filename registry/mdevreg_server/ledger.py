@@ -12,34 +12,35 @@ Rules of this file:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.errors import DecodeError, MdevregError, StateError
+from mdevreg.errors import DecodeError, MdevregError
 from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
 from mdevreg.times import moment_of
 from mdevreg.wire import Decoded
 from mdevreg_server import positions
-from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
+from mdevreg_server.amendments import NOBODY, Beliefs, encoded
 from mdevreg_server.asking import LATEST, clock_of
-from mdevreg_server.batch import LOG, Batch, Memory, Replay
+from mdevreg_server.batch import LOG, Batch, Memory
 from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
-from mdevreg_server.intervals import shapes
-from mdevreg_server.messages import Item, Message, read, read_all
+from mdevreg_server.intervals import Shape, shapes
+from mdevreg_server.messages import Item, Message, read_all
 from mdevreg_server.portraits import portraits
 from mdevreg_server.positions import MOVED, Mark, Right, Sole, Where
 from mdevreg_server.presence import conflicts
 from mdevreg_server.publication import Publication, publication_of
-from mdevreg_server.tables import PROJECTIONS, RecordLog
+from mdevreg_server.replaying import replay_some
+from mdevreg_server.rewind import rewind
 from mdevreg_server.tables import HostState as HostStateRow
+from mdevreg_server.tables import RecordLog
 
 __all__ = ["Amended", "Applied", "Ledger", "MOVED", "Where"]  # noqa: RUF022  (the house sorts them by letter)
 
@@ -176,20 +177,47 @@ class Ledger:
         Raises ``UsageError`` for what can't be kept, ``StateError`` or ``UnreachableError``; then nothing was changed,
         as far as is known.
         """
+        with self.tending() as connection:
+            entry = change(self.position + 1)
+            at_us = max(now_us, self._memory.clock_us)
+            amendment = Amendment(schema=SCHEMA, at=moment_of(at_us), author=author, change=entry)
+            kind = str(entry.__struct_config__.tag)
+            return Amended(self.append(connection, NOBODY, kind, encoded(amendment), now_us=at_us), amendment)
+
+    @contextmanager
+    def tending(self) -> Iterator[sa.Connection]:
+        """A transaction of the log's writer for what is no record; committed at the end. ``append`` inside.
+
+        Raises ``StateError`` or ``UnreachableError``; then nothing was changed, as far as is known.
+        """
         before = self._memory.position
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
-                self._memory.position += 1
-                position, at_us = self.position, max(now_us, self._memory.clock_us)
-                amendment = Amendment(schema=SCHEMA, at=moment_of(at_us), author=author, change=change(position))
-                LOG.insert(connection, [_row(amendment, position, next_seq(connection), at_us)])
-                self._memory.clock_us = at_us
-                self._right.advance(connection, position, None)
+                yield connection
+                self._right.advance(connection, self.position, None)
         except BaseException:
             self._memory.position = before
             raise
-        return Amended(position, amendment)
+
+    def append(self, connection: sa.Connection, epoch: str, kind: str, data: bytes, *, now_us: int) -> int:
+        """Append an entry of the registry's own, counted in an epoch of its own; its position.
+
+        ``now_us``: the registry's clock, µs UTC; the log's own never goes back.
+        """
+        mine = (RecordLog.host == NOBODY, RecordLog.epoch == epoch)
+        seq = (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*mine)) or 0) + 1
+        self._memory.position += 1
+        at_us = self._memory.clock_us = max(now_us, self._memory.clock_us)
+        sha256 = hashlib.sha256(data).hexdigest()
+        row = (self.position, NOBODY, epoch, seq, kind, sha256, at_us, at_us, at_us, data)
+        LOG.insert(connection, [row])
+        return self.position
+
+    @property
+    def layout(self) -> Mapping[str, Shape]:
+        """How the interval tables are laid out."""
+        return self._memory.layout
 
     def verify(self) -> None:
         """See that the database is where this writer left it, and still its own. Raises ``StateError`` if it is not."""
@@ -231,7 +259,8 @@ class Ledger:
     def rebuild(self, *, batch_size: int = 1_000) -> int:
         """Recreate every projection from the log, in one transaction. Returns the number of records replayed.
 
-        Amendments are no part of it: what is believed is read from the log itself.
+        Amendments are no part of it: what is believed is read from the log itself. Where records were pruned, it begins
+        with what they added up to. Raises ``StateError`` if that was damaged, or the log can't be read.
         """
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
@@ -240,30 +269,16 @@ class Ledger:
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
-                for table in PROJECTIONS:
-                    connection.execute(sa.delete(table))
+                rewind(connection, self._memory.hosts)
                 positions.forget_published(connection)
                 for first in range(1, end + 1, batch_size):
-                    replayed += self._replay(connection, first, min(first + batch_size - 1, end))
+                    replayed += replay_some(connection, self._memory, first, min(first + batch_size - 1, end))
         except BaseException:
             self._memory.hosts.forget()
             raise
         finally:
             self._memory.position, self._memory.clock_us = end, clock_us
         return replayed
-
-    def _replay(self, connection: sa.Connection, first: int, last: int) -> int:
-        columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
-        between = RecordLog.position.between(first, last)
-        wanted = sa.select(*columns, RecordLog.committed_at_us).where(between).order_by(RecordLog.position)
-        messages, clocks = [], dict[int, int]()
-        for row in connection.execute(wanted):
-            self._memory.clock_us = clocks[row.position] = max(self._memory.clock_us, row.committed_at_us)
-            if row.host != NOBODY:
-                messages.append(Message(f"log.{row.host}", row.body, row.position, row.received_at_us))
-        Replay(self._memory, clocks).run(connection, [(message, _logged(message)) for message in messages])
-        self._memory.hosts.trim()
-        return len(messages)
 
     def _fence(self, connection: sa.Connection) -> None:
         """Rule 1. Where others wrote meanwhile, the log's clock went on too."""
@@ -281,19 +296,3 @@ class Ledger:
             duplicates=batch.duplicates,
             quarantined=len(batch.refused),
         )
-
-
-def _row(amendment: Amendment, position: int, seq: int, now_us: int) -> tuple[Any, ...]:
-    """An amendment as a row of the log."""
-    data = encoded(amendment)
-    kind = str(amendment.change.__struct_config__.tag)
-    return (position, NOBODY, "", seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
-
-
-def _logged(message: Message) -> Decoded:
-    """A record of the log: it was readable once, so that one which is not means the wrong program."""
-    found = read(message)
-    if isinstance(found, DecodeError):
-        text = f"position {message.stream_seq} of the log can't be read by this program: {found}; nothing was changed"
-        raise StateError(text, code="LOG_UNREADABLE") from found
-    return found

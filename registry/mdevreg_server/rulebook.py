@@ -13,12 +13,15 @@ from msgspec import structs
 from mdevreg.catalog import Entry
 from mdevreg.catalog_file import faults_of
 from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.facts import Retention
+from mdevreg.keeping import days_of
 from mdevreg.knowledge import MAX_ENTRIES, CatalogChange, Origin, RuleChange, difference
 from mdevreg.nearest import nearest
 from mdevreg.query.requests import Changed
 from mdevreg.rules import Rule, check
 from mdevreg.times import moment_of, utc
 from mdevreg_server.ledger import Amended, Ledger
+from mdevreg_server.pruner import retention_of, set_retention
 
 T = TypeVar("T")
 
@@ -44,6 +47,10 @@ class Decisions(Protocol):
 
     def remove_entries(self, names: tuple[str, ...], *, author: str) -> Changed:
         """Take imported entries back."""
+        ...
+
+    def set_retention(self, bodies: str, *, author: str) -> Retention:
+        """Keep documents for so long from now on: ``400d``, ``forever``."""
         ...
 
 
@@ -123,6 +130,11 @@ class Rulebook:
         kept.update((entry.id, entry) for entry in entries)
         return self.set_entries(origin, kept.values(), author=author)
 
+    def set_retention(self, bodies: str, *, author: str) -> Retention:
+        """Keep documents for so long from now on: ``400d``, ``forever``. Raises ``UsageError``."""
+        set_retention(self._ledger, days_of(bodies), author=author, now_us=self._now_us)
+        return retention_of(self._ledger)
+
     def _imported(self, change: CatalogChange | None) -> Changed:
         if change is None:
             return Changed()
@@ -171,6 +183,10 @@ class LedgerDecisions:
     def remove_entries(self, names: tuple[str, ...], *, author: str) -> Changed:
         """Take imported entries back."""
         return self._decided(lambda book: book.remove_entries(names, author=author))
+
+    def set_retention(self, bodies: str, *, author: str) -> Retention:
+        """Keep documents for so long from now on."""
+        return self._decided(lambda book: book.set_retention(bodies, author=author))
 
     def _decided(self, work: Callable[[Rulebook], T]) -> T:
         def decide() -> T:

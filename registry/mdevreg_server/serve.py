@@ -37,6 +37,7 @@ from mdevreg_server.membership import check_shareable
 from mdevreg_server.nearby import Nearby
 from mdevreg_server.positions import Right, Shared, Sole
 from mdevreg_server.responder import Responder
+from mdevreg_server.retiring import Retiring
 from mdevreg_server.room import keep_room
 from mdevreg_server.rulebook import LedgerDecisions
 from mdevreg_server.sharing import Sharing
@@ -167,6 +168,7 @@ async def _registry(
     catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
     announce = published_to(client, subjects.CHECKPOINTS, say)
     keeper = Keeper(house.engine, writer, config.audit, publish=announce, now_us=now_us, say=say)
+    retiring = Retiring(ledger, writer, house.reader, house.pool, now_us=now_us, say=say)
 
     async def begin() -> None:
         await catalog.ship(shipped_entries(), version("mdevreg"))
@@ -175,7 +177,7 @@ async def _registry(
     async def once() -> None:
         """What is done once for all processes."""
         await begin()
-        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say), keeper.run())
+        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say), keeper.run(), retiring.run())
 
     if config.partitions > 1:
         clerk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="membership"))
@@ -189,6 +191,7 @@ async def _registry(
         writer,
         catalog,
         keeper,
+        retiring,
         applied=applied,
         say=say,
         now_us=now_us,

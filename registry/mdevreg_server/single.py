@@ -18,6 +18,7 @@ from mdevreg_server.ingest import Line
 from mdevreg_server.ledger import Amended, Applied, Ledger
 from mdevreg_server.publication import Publication
 from mdevreg_server.pulse import Pulse
+from mdevreg_server.retiring import Retiring
 from mdevreg_server.room import keep_room
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -37,6 +38,7 @@ class Single:
         writer: ThreadPoolExecutor,
         catalog: CatalogWatch,
         keeper: Keeper,
+        retiring: Retiring,
         *,
         applied: Callable[[Applied], None],
         say: Callable[[str], None],
@@ -44,7 +46,7 @@ class Single:
         wanted: Wanted = AS_IT_IS,
         max_skew_us: int = DEFAULT_MAX_SKEW_US,
     ) -> None:
-        self._applied, self._catalog, self._keeper = applied, catalog, keeper
+        self._applied, self._apart = applied, (catalog, keeper, retiring)
         self._room = partial(keep_room, client, ledger, writer, say)
         self.line = Line(
             client,
@@ -72,10 +74,8 @@ class Single:
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Until ``stop`` is set, or a part of it ends with an error."""
         lines = (self.line.run(), self.line.herald.run())
-        parts = [
-            asyncio.ensure_future(part)
-            for part in (*lines, self.pulse.run(), self._catalog.run(), self._room(), self._keeper.run(), stop.wait())
-        ]
+        apart = (each.run() for each in self._apart)
+        parts = [asyncio.ensure_future(part) for part in (*lines, self.pulse.run(), *apart, self._room(), stop.wait())]
         attached = asyncio.ensure_future(self._announce(ready))
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         await cancelled((*parts, attached))  # before the connection closes

@@ -29,20 +29,19 @@ from mdevreg.facts import (
 )
 from mdevreg.knowledge import supports_of
 from mdevreg.query.names import possible
-from mdevreg.records import DriverBuild, HostFacts, Parent
+from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule
-from mdevreg.wire import decode_facts, decode_parent
-from mdevreg_server import revision, tables
+from mdevreg_server import keeping, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
 from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.blaming import entry_at, points_of
+from mdevreg_server.documents import documents_of
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
-from mdevreg_server.hosts import document_in
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
-from mdevreg_server.tables import HostFact, RecordLog
+from mdevreg_server.tables import HostFact
 from mdevreg_server.timelines import history_of
 
 
@@ -83,21 +82,30 @@ class SqlDoor:
         with self._reading(moment) as (connection, when):
             facts = when.rows(HostFact)
             statement = sa.select(*columns_of(facts), facts.kernel_release).select_from(joined(facts, when))
-            rows = list(connection.execute(statement.order_by(facts.hostname, tables.HostState.host)))
+            named = sa.func.coalesce(facts.hostname, tables.HostState.host)  # as evidence names it
+            rows = list(connection.execute(statement.order_by(named, tables.HostState.host)))
             counts = [_counts(connection, table, when) for table in (tables.Parent, tables.Offer, tables.Device)]
-        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows), when.snapshot)
+            kept = keeping.retention(connection) if when.historical else None
+        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows), when.snapshot, kept)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
         with self._reading(moment) as (connection, when):
             evidence = find_host(connection, possible(name), when)
-            facts = _documents(connection, HostFact, evidence.host, when, decode_facts)
-            parents = _documents(connection, tables.Parent, evidence.host, when, decode_parent)
-            knowledge = self._beliefs.at(connection, when.known_at)
-        found: HostFacts | None = facts[0] if facts else None
-        ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
-        supports = supports_of(ordered, knowledge)
-        return HostView(when.position, evidence, found, ordered, supports, when.snapshot)
+            interned = self._believed(connection, when)
+            found = documents_of(connection, evidence.host, when, interned)
+            kept = keeping.retention(connection) if when.historical or found.pruned else None
+        whole = [parent for parent in found.parents if parent.path not in found.pruned]
+        return HostView(
+            position=when.position,
+            evidence=evidence,
+            facts=found.facts,
+            parents=found.parents,
+            supports=supports_of(whole, interned.knowledge) | found.supports,
+            snapshot=when.snapshot,
+            pruned=found.pruned,
+            retention=kept,
+        )
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
@@ -176,7 +184,8 @@ class SqlDoor:
         """The last ``limit`` changes of a host or device, oldest first."""
         with self._reading(moment) as (connection, when):
             host, changes = history_of(connection, possible(name), when, limit)
-        return History(when.position, host, changes, when.snapshot)
+            kept = keeping.retention(connection)
+        return History(when.position, host, changes, when.snapshot, kept)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""
@@ -224,14 +233,6 @@ def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
 def _summary(row: Any, when: At, counts: list[dict[str, int]]) -> HostSummary:
     parents, types, devices = (count.get(row.host, 0) for count in counts)
     return HostSummary(evidence_of(row, when), row.kernel_release, parents, types, devices)
-
-
-def _documents(connection: sa.Connection, table: Any, host: str, when: At, decode: Callable[[bytes], Any]) -> list[Any]:
-    """The documents behind a host's rows: they are kept once, in the log."""
-    there = when.rows(table, host=host)
-    source = sa.join(there, RecordLog, RecordLog.position == there.position)
-    rows = connection.execute(sa.select(RecordLog.body, RecordLog.position).select_from(source))
-    return [decode(document_in(row.body, row.position).raw) for row in rows]
 
 
 def _spread(row: Any) -> DriverSpread:

@@ -3,7 +3,8 @@
 Four kinds of tables, and it matters which is which:
 
 * ``record_log`` is the truth: append-only, gapless positions, bytes as received.
-* *Projections* (``PROJECTIONS``) are recreated from it by ``mdevreg-server rebuild``.
+* *Projections* (``PROJECTIONS``) are recreated from it by ``mdevreg-server rebuild``; where bodies were pruned, from
+  ``host_base`` and the rows that were known there.
 * ``log_tile`` and ``log_checkpoint`` are evidence about the log (docs/audit.md).
 * The rest is the registry's own memory: where it is in the streams, who was heard when, what was refused.
 
@@ -36,7 +37,10 @@ class Base(DeclarativeBase):
 
 
 class RecordLog(Base):
-    """Every record, as it came, in the order in which it was committed."""
+    """Every record, as it came, in the order in which it was committed.
+
+    An empty ``body`` was pruned (ADR 15): the one thing in a row that is ever changed. No record is empty.
+    """
 
     __tablename__ = "record_log"
     __table_args__ = (
@@ -66,10 +70,8 @@ class Profile(Base):
     body: Mapped[str] = mapped_column(Text)
 
 
-class HostState(Base):
-    """Where each host stands: the part of ``mdevreg.state.HostFold`` that is not in the interval tables."""
-
-    __tablename__ = "host_state"
+class _Standing:
+    """The part of ``mdevreg.state.HostFold`` that is not in the interval tables."""
 
     host: Mapped[str] = mapped_column(Text, primary_key=True)
     epoch: Mapped[str] = mapped_column(Text)
@@ -77,11 +79,24 @@ class HostState(Base):
     received: Mapped[str] = mapped_column(Text)  # JSON: ranges of sequence numbers of the epoch
     settled: Mapped[int] = mapped_column(Big)
     last_seq: Mapped[int] = mapped_column(Big)
-    position: Mapped[int] = mapped_column(Big, index=True)
+    position: Mapped[int] = mapped_column(Big)
     valid_at_us: Mapped[int] = mapped_column(Big)
     received_at_us: Mapped[int] = mapped_column(Big)
     in_sync: Mapped[int] = mapped_column(Integer)
     digest: Mapped[str] = mapped_column(Text)
+
+
+class HostState(_Standing, Base):
+    """Where each host stands."""
+
+    __tablename__ = "host_state"
+    __table_args__ = (Index(None, "position"),)
+
+
+class HostBase(_Standing, Base):
+    """Where each host stood at ``position``, up to which bodies of records were pruned: ``rebuild`` begins there."""
+
+    __tablename__ = "host_base"
 
 
 #: Small rows that are found by their key: SQLite keeps them in the key's own tree, once instead of twice.

@@ -7,14 +7,15 @@ import sqlalchemy as sa
 from mdevreg.timeline import OPEN
 from mdevreg_server.amendments import MINE, NOBODY, unreadable
 from mdevreg_server.engine import converted
+from mdevreg_server.frozen_check import frozen_faults
 from mdevreg_server.intervals import Shape, shapes
-from mdevreg_server.tables import HostState, RecordLog, StreamPosition
+from mdevreg_server.tables import HostBase, HostState, RecordLog, StreamPosition
 
 
 def faults_of(engine: sa.Engine) -> list[str]:
     """One sentence per fault; empty where all is well."""
     with converted(engine), engine.connect() as connection:
-        found = [*_log(connection), *_amendments(connection), *_states(connection)]
+        found = [*_log(connection), *_amendments(connection), *_states(connection), *_pruned(connection)]
         for shape in shapes().values():
             found += _overlaps(connection, shape)
     return found
@@ -42,6 +43,18 @@ def _states(connection: sa.Connection) -> list[str]:
         sa.select(sa.func.count()).select_from(logged.except_(sa.select(HostState.host)).subquery())
     )
     return [f"{missing} hosts of record_log have no host_state"] if missing else []
+
+
+def _pruned(connection: sa.Connection) -> list[str]:
+    """Bodies that are gone although nothing was pruned there, and what is frozen and is not what it was."""
+    past = sa.outerjoin(RecordLog, HostBase, HostBase.host == RecordLog.host)
+    unpruned = RecordLog.position > sa.func.coalesce(HostBase.position, 0)
+    gone = sa.select(sa.func.count()).select_from(past).where(sa.func.length(RecordLog.body) == 0, unpruned)
+    count = connection.scalar(gone)
+    return [
+        *([f"{count} bodies of record_log are gone that were not pruned"] if count else []),
+        *frozen_faults(connection),
+    ]
 
 
 def _overlaps(connection: sa.Connection, shape: Shape) -> list[str]:

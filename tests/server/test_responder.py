@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from mdevreg import subjects
 from mdevreg.compatibility import Rules
 from mdevreg.errors import UsageError
-from mdevreg.facts import Moment
+from mdevreg.facts import Moment, Retention
 from mdevreg.query.batch import Asked, BriefAnswers, one_by_one
 from mdevreg.query.door import Door
 from mdevreg.query.pages import PageAsked, TargetPage, targets_page
@@ -111,6 +111,9 @@ class NoDecisions:
         raise UsageError("no")
 
     def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Any:
+        raise UsageError("no")
+
+    def set_retention(self, bodies: Any, *, author: str) -> Retention:
         raise UsageError("no")
 
     def import_entries(self, entries: Any, *, author: str) -> Changed:

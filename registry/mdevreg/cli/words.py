@@ -8,7 +8,7 @@ from datetime import datetime
 from mdevreg.cli.support_words import is_stream, stream_name
 from mdevreg.cli.view import Cell, Line
 from mdevreg.compatibility import Rules, evidence_reasons
-from mdevreg.facts import Evidence, Side
+from mdevreg.facts import Evidence, Retention, Side
 from mdevreg.query.questions import Answer
 from mdevreg.records import DriverBuild
 from mdevreg.times import utc
@@ -83,6 +83,17 @@ def where_read(position: int, as_of: datetime | None, snapshot: str = "") -> Lin
     """The line that every answer ends with. ``snapshot``: the token that gives it again."""
     then = f", as of {utc(as_of)}" if as_of else ""
     return Line(f"log position: {position}{then}" + (f"; snapshot: {snapshot}" if snapshot else ""))
+
+
+def kept(retention: Retention | None) -> tuple[Line, ...]:
+    """What a list that reaches back says of what was pruned; nothing where everything is kept for ever."""
+    if retention is None:
+        return ()
+    policy = f"policy: bodies {retention.policy}"
+    if retention.pruned_before is None:
+        return (Line(f"nothing was pruned yet; {policy}"),)
+    since = f"detail before {utc(retention.pruned_before)} was pruned (position {retention.pruned_position})"
+    return (Line(f"{since}; {policy}"),)
 
 
 def build_columns(build: DriverBuild | None) -> tuple[Cell, ...]:

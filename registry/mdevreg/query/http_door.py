@@ -81,7 +81,7 @@ class HttpDoor:
         while page.next is not None:
             found += page.hosts
             page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE, cursor=page.next)
-        return Hosts(position, (*found, *page.hosts), snapshot)
+        return Hosts(position, (*found, *page.hosts), snapshot, page.retention)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""

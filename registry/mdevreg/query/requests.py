@@ -12,7 +12,7 @@ from mdevreg.blame import Blame
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, Retention, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
 from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
@@ -90,6 +90,7 @@ class Decide(Strict, frozen=True):
     names: Annotated[tuple[Name, ...], Meta(max_length=MAX_ENTRIES)] | None = None
     name: Path | None = None
     at: Time | None = None
+    bodies: Line | None = None  # "400d", "forever"
     author: Line | None = None
 
 
@@ -164,6 +165,7 @@ DECISIONS: dict[str, Endpoint] = {
     "end-rule": Endpoint(Rule, ("name", "author"), ("at",), "End a rule."),
     "import-catalog": Endpoint(Changed, ("entries", "author"), (), "Add or replace catalog entries."),
     "remove-catalog": Endpoint(Changed, ("names", "author"), (), "Take imported catalog entries back."),
+    "set-retention": Endpoint(Retention, ("bodies", "author"), (), "For how long documents are kept from now on."),
 }
 
 

@@ -19,11 +19,13 @@ from mdevreg_server.audit.rows import FETCHED, binary, snapshot, streamed
 from mdevreg_server.bulk import Bulk
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ledger import Ledger
-from mdevreg_server.tables import PROJECTIONS, Base, Quarantine, RecordLog, table_of
+from mdevreg_server.tables import PROJECTIONS, Base, HostBase, Quarantine, RecordLog, table_of
 
 #: What a rebuild reads, the log first.
-SOURCES = (RecordLog, Quarantine)
+SOURCES = (RecordLog, Quarantine, HostBase)
 Key = tuple[Any, ...]
+#: What a rebuild says of a log, and of the pruned part of projections, that somebody has changed.
+_TAMPERED = ("LOG_UNREADABLE", "FROZEN_DAMAGED")
 #: So many characters of a value are shown.
 SHOWN = 80
 
@@ -47,10 +49,11 @@ def _derived(connection: sa.Connection, engine: sa.Engine, findings: Findings) -
     try:
         _derive(connection, engine)
     except Exception as error:
-        if not findings.counts and not (isinstance(error, StateError) and error.code == "LOG_UNREADABLE"):
+        code = error.code if isinstance(error, StateError) and error.code in _TAMPERED else "LOG_UNREADABLE"
+        if not findings.counts and not (isinstance(error, StateError) and error.code == code):
             raise
-        text = f"projections can't be derived from this log, nor compared: {printable(str(error))[:200]}"
-        findings.add(Finding("LOG_UNREADABLE", text, "record_log"))
+        text = f"projections can't be derived from this log, nor compared: {printable(str(error))[:300]}"
+        findings.add(Finding(code, text, "record_log"))
         return False
     return True
 
@@ -58,7 +61,9 @@ def _derived(connection: sa.Connection, engine: sa.Engine, findings: Findings) -
 def _derive(connection: sa.Connection, engine: sa.Engine) -> None:
     with engine.begin() as scratch:
         Base.metadata.create_all(scratch)
-        for source in SOURCES:
+        # Where records were pruned a rebuild begins with what the rows were then: the log vouches for their digest.
+        pruned = connection.scalar(sa.select(sa.func.count()).select_from(HostBase))
+        for source in (*SOURCES, *(PROJECTIONS if pruned else ())):
             _copy(connection, scratch, table_of(source))
     Ledger(engine).rebuild()
 

@@ -11,6 +11,7 @@ from mdevreg_server.cli.audit import audit
 from mdevreg_server.cli.catalog import catalog
 from mdevreg_server.cli.database import db, rebuild
 from mdevreg_server.cli.refused import conflict, quarantine
+from mdevreg_server.cli.retention import prune, retention
 from mdevreg_server.cli.running import serve, up
 
 
@@ -36,5 +37,5 @@ def cli() -> None:
     """The central registry of mdevreg."""
 
 
-for command in (up, serve, db, rebuild, catalog, audit, quarantine, conflict):
+for command in (up, serve, db, rebuild, retention, prune, catalog, audit, quarantine, conflict):
     cli.add_command(command)

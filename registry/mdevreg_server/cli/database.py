@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -63,18 +64,48 @@ def db_check(database: str | None) -> None:
     """Is the database at this program's revision, and whole? Exit 0 yes, 2 no."""
     from mdevreg_server import revision
     from mdevreg_server.engine import open_engine
+    from mdevreg_server.schema_faults import schema_faults
     from mdevreg_server.wholeness import faults_of
 
     engine = open_engine(database_url(database), writer=False)
     revision.check(engine)
-    faults = faults_of(engine)
+    faults = schema_faults(engine) or faults_of(engine)  # what is not there can't be read
     for fault in faults:
         click.echo(fault)
     if faults:
-        raise StateError(
-            f"{len(faults)} faults in {_where(engine)}; projections: run mdevreg-server rebuild", code="NOT_WHOLE"
-        )
+        text = f"{len(faults)} faults in {_where(engine)}; projections: run mdevreg-server rebuild"
+        raise StateError(text, code="NOT_WHOLE")
     click.echo(f"{_where(engine)}: at {revision.EXPECTED}, whole")
+
+
+@db.command(
+    "backup",
+    cls=Exampled,
+    examples=(
+        ("mdevreg-server db backup /backup/registry-2026-11-27.sqlite3", "Of the registry of `up`, while it runs."),
+        (
+            "mdevreg-server db backup --database sqlite:////var/lib/mdevreg/registry.sqlite3 /backup/registry.sqlite3",
+            "To restore: stop the registry, put the copy in place, remove FILE-wal and FILE-shm, check, start.",
+        ),
+    ),
+)
+@DATABASE()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def db_backup(database: str | None, file: Path) -> None:
+    """Copy a SQLite database to a new FILE, whole and as of one moment, while a registry may be writing to it.
+
+    PostgreSQL has tools of its own: pg_dump, or pg_basebackup with its archive.
+    """
+    from mdevreg_server import revision
+    from mdevreg_server.backup import back_up
+    from mdevreg_server.engine import open_engine
+
+    engine = open_engine(database_url(database), writer=False)
+    revision.check(engine)
+    size = back_up(engine, file)
+    click.echo(
+        f"{file}: {size} bytes; see if it is whole: mdevreg-server db check --database sqlite:///{file.absolute()}"
+    )
 
 
 @click.command(

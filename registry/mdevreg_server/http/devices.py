@@ -23,7 +23,7 @@ def hosts_page(door: Door, ask: Ask) -> HostsPage:
     found = door.hosts(ask.moment)
     there = [host for host in found.hosts if ask.site in (None, host.evidence.site)]
     rows, following = page_of(there, lambda host: (0, 0, host.evidence.hostname, host.evidence.host), ask)
-    return HostsPage(found.position, rows, following, found.snapshot)
+    return HostsPage(found.position, rows, following, found.snapshot, found.retention)
 
 
 def devices_page(door: Door, ask: Ask) -> DevicesPage:

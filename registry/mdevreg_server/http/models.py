@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
-from mdevreg.facts import HostSummary, Side
+from mdevreg.facts import HostSummary, Retention, Side
 from mdevreg.moments import MAX_TOKEN_CHARS
 from mdevreg.query.batch import Problem
 from mdevreg.query.questions import Answer
@@ -28,6 +28,7 @@ class HostsPage(msgspec.Struct, frozen=True):
     hosts: tuple[HostSummary, ...]
     next: str | None = None
     snapshot: str = ""
+    retention: Retention | None = None  # as of ``Hosts``
 
 
 class DeviceRow(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import click
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import where_read
+from mdevreg.cli.words import kept, where_read
 from mdevreg.facts import Change
 from mdevreg.moments import clock_of
 
@@ -49,7 +49,8 @@ def command(session: Session, name: str, limit: int) -> View:
     table = sheet.only((*_COLUMNS, *_CLOCK) if flagged else _COLUMNS)
     document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of)
     notes = (Line(_FLAGGED),) if flagged else () if found.changes else (Line("no change is known"),)
-    return View(document, sheet, table=table, foot=(*notes, where_read(found.position, moment.as_of, found.snapshot)))
+    read = where_read(found.position, moment.as_of, found.snapshot)
+    return View(document, sheet, table=table, foot=(*notes, *kept(found.retention), read))
 
 
 def _row(change: Change) -> tuple[Cell, ...]:

@@ -7,7 +7,7 @@ import click
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import counted, doubts, standing, where_read
+from mdevreg.cli.words import counted, doubts, kept, standing, where_read
 from mdevreg.facts import Hosts
 from mdevreg.moments import clock_of
 
@@ -41,6 +41,7 @@ def command(session: Session) -> View:
     count = counted(len(found.hosts), "host")
     foot = (
         Line(count if found.hosts else _NONE_THEN if moment.as_of else _NONE_YET),
+        *kept(found.retention),
         where_read(found.position, moment.as_of, found.snapshot),
     )
     return View(document, sheet, table=sheet if wrong else sheet.only(_COLUMNS), foot=foot)

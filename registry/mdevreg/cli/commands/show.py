@@ -8,7 +8,7 @@ from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.support_words import learned, loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import clock, doubts, standing, where_read
+from mdevreg.cli.words import clock, doubts, kept, standing, where_read
 from mdevreg.facts import HostView
 from mdevreg.moments import clock_of
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
@@ -39,7 +39,7 @@ def command(session: Session, host: str) -> View:
     codes = doubts(found.evidence, session.rules, session.now)
     sheet = Sheet(_COLUMNS, [row for parent in found.parents for row in _rows(parent, found.supports)])
     document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of, doubts=codes)
-    foot = (where_read(found.position, moment.as_of, found.snapshot),)
+    foot = (*kept(found.retention), where_read(found.position, moment.as_of, found.snapshot))
     return View(document, sheet, head=_head(found, codes), table=sheet, foot=foot)
 
 
@@ -56,6 +56,10 @@ def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
         lines += [f"os: {name}" for name in [facts.os_release.get("PRETTY_NAME")] if name]
     if not found.parents:
         lines.append("no parent device: nothing on this host offers mediated devices")
+    if found.pruned:
+        names = [parent.name for parent in found.parents if parent.path in found.pruned]
+        of = ", ".join([*(["the host itself"] if "" in found.pruned else []), *names])
+        lines.append(f"pruned: the documents of {of}; what timelines know is shown")
     faults = sum(len(parent.faults) for parent in found.parents)
     return tuple(
         Line(line) for line in [*lines, *([f"unreadable attributes: {faults} (see -o json)"] if faults else [])]
