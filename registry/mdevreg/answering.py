@@ -10,6 +10,7 @@ import msgspec
 from mdevreg.compatibility import DEFAULT_RULES, Rules, judge, judge_absent
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Candidates, Evidence, Moment, Pair, Side
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Brief, ruling_of
 from mdevreg.support import Support
@@ -41,6 +42,7 @@ class Answer(msgspec.Struct, frozen=True):
     as_of: datetime | None = None
     facts_age_s: float | None = None
     reliable_until: datetime | None = None
+    target_digest: str | None = None  # of the profile that was judged
 
 
 class Targets(msgspec.Struct, frozen=True):
@@ -73,10 +75,11 @@ class Asking(msgspec.Struct, frozen=True):
     rules: Rules
     now: datetime
 
-    def holding(self, rules: tuple[Rule, ...]) -> Asking:
-        """With the operators' rules that hold at the time asked about."""
+    def holding(self, rules: tuple[Rule, ...], outcomes: tuple[OutcomeReport, ...] = ()) -> Asking:
+        """With the operators' rules that hold at the time asked about, and what was tried by then."""
         held = in_force(rules, self.moment.as_of or self.now)
-        return msgspec.structs.replace(self, rules=msgspec.structs.replace(self.rules, in_force=held))
+        holding = msgspec.structs.replace(self.rules, in_force=held, outcomes=outcomes)
+        return msgspec.structs.replace(self, rules=holding)
 
     def judged(self, source: Side, offer: Side) -> Answer:
         """What becomes of the source at one offer."""
@@ -119,6 +122,7 @@ class Asking(msgspec.Struct, frozen=True):
             reliable_until=oldest + timedelta(seconds=min(self.rules.stale_after_s, _LONGEST_S))
             if oldest and lasting
             else None,
+            target_digest=(offer.digest or None) if isinstance(offer, Side) else None,
         )
 
 
@@ -126,7 +130,7 @@ def answer_of(
     pair: Pair, wanted: str = "", *, now: datetime, moment: Moment = NOW, rules: Rules = DEFAULT_RULES
 ) -> Answer:
     """The answer of ``can_migrate`` to facts at hand. ``wanted``: ``PARENT[/TYPE]`` of the target, or all it offers."""
-    asking = Asking(pair.position, moment, rules, now).holding(pair.rules)
+    asking = Asking(pair.position, moment, rules, now).holding(pair.rules, pair.outcomes)
     offers = _wanted(pair, wanted)
     if not offers:
         return asking.absent(pair, wanted.partition("/")[0] or None)

@@ -12,7 +12,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from mdevreg.compatibility import Rules
+from mdevreg.decisions import DecisionsAsked
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
+from mdevreg.outcomes import OutcomesAsked
 from mdevreg.query import mapping, pages, questions
 from mdevreg.query.batch import NearDoor
 from mdevreg.query.door import Door
@@ -21,7 +23,7 @@ from mdevreg.query.pages import PagingDoor
 from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody, check
 from mdevreg.query.schemas import schemas
 from mdevreg.rules import scope_in
-from mdevreg_server.rulebook import Decisions
+from mdevreg_server.deciding import Decisions
 
 T = TypeVar("T")
 
@@ -34,6 +36,9 @@ class NearbyDoor(Door, NearDoor, PagingDoor, Protocol):
         """Whether it holds the whole fleet, and follows it."""
         ...
 
+
+#: Rows of a page, where the request does not say.
+DEFAULT_ROWS = 100
 
 Endpoint = Callable[[Door, Ask], Any]
 
@@ -88,6 +93,23 @@ ENDPOINTS: dict[str, Endpoint] = {
         door, now=datetime.now(UTC), sources=scope_in(ask.sources or ""), targets=scope_in(ask.targets or "")
     ),
     "accepting": lambda door, ask: mapping.accepting(door, ask.need("host"), now=datetime.now(UTC)),
+    "decisions": lambda door, ask: door.decisions(
+        DecisionsAsked(ask.device, ask.host, ask.since, ask.until, ask.before, ask.limit or DEFAULT_ROWS)
+    ),
+    "decision": lambda door, ask: door.decision(ask.need("name")),
+    "outcomes": lambda door, ask: door.outcomes(
+        OutcomesAsked(
+            device=ask.device,
+            host=ask.host,
+            decision=ask.decision,
+            source=ask.source,
+            target=ask.target,
+            before=ask.before,
+            limit=ask.limit or DEFAULT_ROWS,
+            as_of=ask.as_of,
+            known_at=ask.known_at,
+        )
+    ),
     "schema": lambda _, ask: schemas(ask.name),
 }
 
@@ -110,6 +132,8 @@ DECISIONS: dict[str, Decision] = {
     "remove-catalog": lambda decisions, asked: decisions.remove_entries(
         _need(asked.names, "names"), author=_need(asked.author, "author")
     ),
+    "record-decision": lambda decisions, asked: decisions.record(_need(asked.decision, "decision")),
+    "report-outcome": lambda decisions, asked: decisions.report(_need(asked.outcome, "outcome")),
 }
 
 _ask = msgspec.json.Decoder(Ask)

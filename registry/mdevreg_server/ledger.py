@@ -14,18 +14,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.decisions import Decision, encode_decision
 from mdevreg.errors import DecodeError, MdevregError, StateError
-from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
+from mdevreg.knowledge import Amendment, AnyChange, Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
 from mdevreg.times import moment_of
 from mdevreg.wire import Decoded
-from mdevreg_server import positions
+from mdevreg_server import minutes, positions
 from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
 from mdevreg_server.asking import LATEST
 from mdevreg_server.batch import LOG, Batch, Memory, Replay
@@ -42,6 +43,9 @@ from mdevreg_server.tables import PROJECTIONS, RecordLog
 from mdevreg_server.tables import HostState as HostStateRow
 
 __all__ = ["Amended", "Applied", "Ledger", "MOVED", "Where"]  # noqa: RUF022  (the house sorts them by letter)
+
+
+T = TypeVar("T")
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -169,25 +173,45 @@ class Ledger:
         """While this lasts, no other process takes a decision; ``amend`` inside."""
         return self._right.deciding(self.engine)
 
-    def amend(self, change: Callable[[int], CatalogChange | RuleChange], *, author: str, now_us: int) -> Amended:
+    def amend(self, change: Callable[[int], AnyChange], *, author: str, now_us: int) -> Amended:
         """Append a change of what is believed; ``change`` is told its log position.
 
         Raises ``UsageError`` for what can't be kept, ``StateError`` or ``UnreachableError``; then nothing was changed,
         as far as is known.
         """
+
+        def written(connection: sa.Connection, position: int) -> tuple[Amendment, tuple[Any, ...]]:
+            amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(position))
+            kind = str(amendment.change.__struct_config__.tag)
+            return amendment, _row(encoded(amendment), position, "", next_seq(connection), kind, now_us)
+
+        return Amended(*self._append(written))
+
+    def record(self, decided: Callable[[int], Decision], *, now_us: int) -> Decision:
+        """Append a decision, which changes no belief; ``decided`` is told its log position. Raises as ``amend``."""
+
+        def written(connection: sa.Connection, position: int) -> tuple[Decision, tuple[Any, ...]]:
+            decision = decided(position)
+            data, seq = encode_decision(decision), minutes.next_seq(connection)
+            return decision, _row(data, position, minutes.DECIDED, seq, minutes.DECIDED, now_us)
+
+        return self._append(written)[1]
+
+    def _append(self, written: Callable[[sa.Connection, int], tuple[T, tuple[Any, ...]]]) -> tuple[int, T]:
+        """Append an entry of the registry's own: its position, and what was written."""
         before = self._memory.position
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
                 self._memory.position += 1
                 position = self.position
-                amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(position))
-                LOG.insert(connection, [_row(amendment, position, next_seq(connection), now_us)])
+                what, row = written(connection, position)
+                LOG.insert(connection, [row])
                 self._right.advance(connection, position, None)
         except BaseException:
             self._memory.position = before
             raise
-        return Amended(position, amendment)
+        return position, what
 
     def verify(self) -> None:
         """See that the database is where this writer left it, and still its own. Raises ``StateError`` if it is not."""
@@ -276,11 +300,9 @@ class Ledger:
         )
 
 
-def _row(amendment: Amendment, position: int, seq: int, now_us: int) -> tuple[Any, ...]:
-    """An amendment as a row of the log."""
-    data = encoded(amendment)
-    kind = str(amendment.change.__struct_config__.tag)
-    return (position, NOBODY, "", seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
+def _row(data: bytes, position: int, epoch: str, seq: int, kind: str, now_us: int) -> tuple[Any, ...]:
+    """An entry of the registry's own as a row of the log."""
+    return (position, NOBODY, epoch, seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
 
 
 def _logged(message: Message) -> Decoded:

@@ -100,6 +100,7 @@ def _side(row: Any, host: Evidence, interned: Interned) -> Side:
         profile=profile,
         support=support,
         available_instances=_free.decode(row.free).get(row.type),
+        digest=row.profile,
     )
 
 
@@ -119,7 +120,7 @@ def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At,
         raise UsageError(f"{name!r} is on several hosts; name one as HOST/{name}: {hosts}", code="AMBIGUOUS")
     where = host or find_host(connection, rows[0].host, at)
     profile, support = interned.get(rows[0].profile, rows[0].body)
-    return Side(evidence=where, parent=rows[0].name, profile=profile, support=support, device=name)
+    return Side(where, rows[0].name, profile, support, device=name, digest=rows[0].profile)
 
 
 def _refuse_host(connection: sa.Connection, name: str, within: Evidence | None, at: At) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from msgspec import structs
 
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import MdevregError
 from mdevreg.facts import (
     Candidates,
@@ -23,13 +25,17 @@ from mdevreg.facts import (
     Offers,
     Pair,
     RuleList,
+    Side,
 )
 from mdevreg.knowledge import supports_of
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.names import possible
+from mdevreg.query.questions import answered
+from mdevreg.query.reporting import report_of
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule
 from mdevreg.wire import decode_facts, decode_parent
-from mdevreg_server import revision, tables
+from mdevreg_server import minutes, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import At, at
@@ -96,7 +102,9 @@ class SqlDoor:
             source = source_of(connection, possible(device), when, interned)
             target = find_host(connection, possible(host), when)
             offers = offers_of(connection, target, when, interned)
-        return Pair(when.position, source, target, tuple(offers), _rules(interned))
+        return Pair(
+            when.position, source, target, tuple(offers), _rules(interned), _tried(interned, source, offers, moment)
+        )
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         """A source, and every offer of its type in the fleet."""
@@ -105,7 +113,8 @@ class SqlDoor:
             source = source_of(connection, possible(device), when, interned)
             kind = source.profile.type
             offers = offers_of_type(connection, kind, when, interned) if kind is not None else []
-        return Candidates(when.position, source, tuple(offers), _rules(interned))
+        tried = _tried(interned, source, offers, moment)
+        return Candidates(when.position, source, tuple(offers), _rules(interned), tried)
 
     def loading(self, form: str, moment: Moment) -> Offers:
         """Every offer in the fleet whose driver build is known to load streams of a format."""
@@ -146,6 +155,35 @@ class SqlDoor:
         found = sorted((_spread(row) for row in rows), key=_by_name)
         return Drivers(when.position, tuple(found))
 
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        """The newest of some recorded answers, oldest first."""
+        with converted(self._engine), self._engine.connect() as connection:
+            return minutes.page(connection, asked)
+
+    def decision(self, name: str) -> Decision:
+        """The recorded answer of that id, as it was told."""
+        with converted(self._engine), self._engine.connect() as connection:
+            return minutes.decision_of(connection, name)
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        """Answer a question, and record the answer, where no registry is running on this database."""
+        answer = answered(self, draft, now=datetime.now(UTC))
+        with writing_alone(self._engine.url) as book:
+            return book.record(draft, answer, via="sql")
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        """The newest of some reports of real migrations, oldest first."""
+        with self._reading(Moment(asked.as_of, asked.known_at)) as (connection, when):
+            host = None if asked.host is None else find_host(connection, possible(asked.host), when).host
+            tried = self._beliefs.at(connection, when.known_at).tried
+        return listed(tried, structs.replace(asked, host=host), when.position)
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended, where no registry is running on this database."""
+        report = report_of(self, draft, now=datetime.now(UTC))
+        with writing_alone(self._engine.url) as book:
+            return book.report(report)
+
     def close(self) -> None:
         """Let go of the connections."""
         self._engine.dispose()
@@ -161,6 +199,10 @@ class SqlDoor:
 
 def _rules(interned: Interned) -> tuple[Rule, ...]:
     return tuple(interned.knowledge.rules.values())
+
+
+def _tried(interned: Interned, source: Side, offers: Iterable[Side], moment: Moment) -> tuple[OutcomeReport, ...]:
+    return interned.knowledge.tried_between(source.digest, (offer.digest for offer in offers), moment.as_of)
 
 
 def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
