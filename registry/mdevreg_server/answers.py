@@ -20,6 +20,7 @@ from mdevreg.query.batch import NearDoor
 from mdevreg.query.door import Door
 from mdevreg.query.gathered import can_migrate_each
 from mdevreg.query.pages import PagingDoor
+from mdevreg.query.regretting import regret
 from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody, check
 from mdevreg.query.schemas import schemas
 from mdevreg.rules import scope_in
@@ -109,6 +110,14 @@ ENDPOINTS: dict[str, Endpoint] = {
             as_of=ask.as_of,
             known_at=ask.known_at,
         )
+    ),
+    "regret": lambda door, ask: regret(
+        door,
+        since=_need(ask.since, "since"),
+        until=ask.until,
+        now=datetime.now(UTC),
+        before=ask.before,
+        limit=ask.limit or DEFAULT_ROWS,
     ),
     "schema": lambda _, ask: schemas(ask.name),
 }

@@ -20,6 +20,7 @@ from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.pages import TargetPage
+from mdevreg.query.regretting import Regrets
 from mdevreg.rules import Rule
 from mdevreg.shapes import Count, Digest, Line, Name, Path, Strict, Time
 from mdevreg.verdict import Outcome
@@ -161,6 +162,9 @@ QUESTIONS: dict[str, Endpoint] = {
         (),
         (*_TIMES, "device", "host", "decision", "source", "target", "before", "limit"),
         "How real migrations ended, the newest reports.",
+    ),
+    "regret": Endpoint(
+        Regrets, ("since",), ("until", "before", "limit"), "Recorded yes that would now be none, and what came late."
     ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
