@@ -5,16 +5,20 @@ They have no host (an empty one, which no agent can have) and are counted by ``s
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import DecodeError, StateError, UsageError
-from mdevreg.knowledge import NOTHING, Amendment, Knowledge, decode_amendment, encode_amendment
+from mdevreg.knowledge import NOTHING, Amendment, AnyChange, Knowledge, decode_amendment, encode_amendment
+from mdevreg.records import SCHEMA
 from mdevreg.texts import Place, forbidden_in, path_of, texts_of
+from mdevreg.times import moment_of
 from mdevreg_server.tables import RecordLog
 
 #: ``record_log.host`` of an amendment.
@@ -24,6 +28,8 @@ KEPT = 8
 #: The amendments of the log.
 MINE = (RecordLog.host == NOBODY, RecordLog.epoch == NOBODY)
 
+#: The columns of ``record_log``, in their order.
+Row = tuple[Any, ...]
 #: Position and digest of an amendment: the same position of another copy's history is another one.
 _Mark = tuple[int, str]
 _NONE: _Mark = (0, "")
@@ -58,9 +64,19 @@ class Beliefs:
             self._known.clear()
 
 
-def next_seq(connection: sa.Connection) -> int:
-    """The number of the next amendment."""
-    return (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*MINE)) or 0) + 1
+def entry(
+    connection: sa.Connection, change: AnyChange, position: int, *, author: str, now_us: int
+) -> tuple[Amendment, Row]:
+    """A change as the next amendment, and as a row of the log. Raises ``UsageError`` for what can't be kept."""
+    amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change)
+    seq = (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*MINE)) or 0) + 1
+    kind = str(change.__struct_config__.tag)
+    return amendment, row_of(encoded(amendment), position, epoch=NOBODY, seq=seq, kind=kind, now_us=now_us)
+
+
+def row_of(data: bytes, position: int, *, epoch: str, seq: int, kind: str, now_us: int) -> Row:
+    """An entry of the registry's own as a row of the log: observed, received and committed at once."""
+    return (position, NOBODY, epoch, seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
 
 
 def encoded(amendment: Amendment) -> bytes:

@@ -11,23 +11,20 @@ Rules of this file:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.decisions import Decision, encode_decision
+from mdevreg.decisions import Decision
 from mdevreg.errors import DecodeError, MdevregError, StateError
 from mdevreg.knowledge import Amendment, AnyChange, Knowledge
 from mdevreg.objects import Profiles
-from mdevreg.records import SCHEMA
-from mdevreg.times import moment_of
 from mdevreg.wire import Decoded
-from mdevreg_server import minutes, positions
-from mdevreg_server.amendments import NOBODY, Beliefs, encoded, next_seq
+from mdevreg_server import amendments, minutes, positions
+from mdevreg_server.amendments import NOBODY, Beliefs, Row
 from mdevreg_server.asking import LATEST
 from mdevreg_server.batch import LOG, Batch, Memory, Replay
 from mdevreg_server.claim import Claim
@@ -180,24 +177,18 @@ class Ledger:
         as far as is known.
         """
 
-        def written(connection: sa.Connection, position: int) -> tuple[Amendment, tuple[Any, ...]]:
-            amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change(position))
-            kind = str(amendment.change.__struct_config__.tag)
-            return amendment, _row(encoded(amendment), position, "", next_seq(connection), kind, now_us)
+        def written(connection: sa.Connection, position: int) -> tuple[Amendment, Row]:
+            return amendments.entry(connection, change(position), position, author=author, now_us=now_us)
 
         return Amended(*self._append(written))
 
     def record(self, decided: Callable[[int], Decision], *, now_us: int) -> Decision:
         """Append a decision, which changes no belief; ``decided`` is told its log position. Raises as ``amend``."""
+        return self._append(
+            lambda connection, position: minutes.entry(connection, decided(position), position, now_us)
+        )[1]
 
-        def written(connection: sa.Connection, position: int) -> tuple[Decision, tuple[Any, ...]]:
-            decision = decided(position)
-            data, seq = encode_decision(decision), minutes.next_seq(connection)
-            return decision, _row(data, position, minutes.DECIDED, seq, minutes.DECIDED, now_us)
-
-        return self._append(written)[1]
-
-    def _append(self, written: Callable[[sa.Connection, int], tuple[T, tuple[Any, ...]]]) -> tuple[int, T]:
+    def _append(self, written: Callable[[sa.Connection, int], tuple[T, Row]]) -> tuple[int, T]:
         """Append an entry of the registry's own: its position, and what was written."""
         before = self._memory.position
         try:
@@ -298,11 +289,6 @@ class Ledger:
             duplicates=batch.duplicates,
             quarantined=len(batch.refused),
         )
-
-
-def _row(data: bytes, position: int, epoch: str, seq: int, kind: str, now_us: int) -> tuple[Any, ...]:
-    """An entry of the registry's own as a row of the log."""
-    return (position, NOBODY, epoch, seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
 
 
 def _logged(message: Message) -> Decoded:

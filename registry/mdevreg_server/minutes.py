@@ -19,12 +19,13 @@ from mdevreg.decisions import (
     DecisionList,
     DecisionsAsked,
     decode_decision,
+    encode_decision,
     line_of,
 )
 from mdevreg.errors import DecodeError, NotFoundError, StateError, UsageError
 from mdevreg.query.names import possible
 from mdevreg.times import micros
-from mdevreg_server.amendments import NOBODY
+from mdevreg_server.amendments import NOBODY, Row, row_of
 from mdevreg_server.tables import RecordLog
 
 #: ``record_log.epoch`` of a decision, and its kind.
@@ -36,9 +37,10 @@ _MINE = (RecordLog.host == NOBODY, RecordLog.epoch == DECIDED)
 _NEAREST = 3
 
 
-def next_seq(connection: sa.Connection) -> int:
-    """The number of the next decision."""
-    return _newest(connection) + 1
+def entry(connection: sa.Connection, decision: Decision, position: int, now_us: int) -> tuple[Decision, Row]:
+    """A decision as the next one, and as a row of the log."""
+    seq, data = _newest(connection) + 1, encode_decision(decision)
+    return decision, row_of(data, position, epoch=DECIDED, seq=seq, kind=DECIDED, now_us=now_us)
 
 
 def decision_of(connection: sa.Connection, name: str) -> Decision:

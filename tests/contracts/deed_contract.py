@@ -18,6 +18,8 @@ from mdevreg.facts import NOW, Moment
 from mdevreg.outcomes import OutcomeDraft, OutcomeReport, OutcomesAsked
 from mdevreg.query import questions
 from mdevreg.query.door import Door
+from mdevreg.query.regretting import regret
+from mdevreg.rules import Rule, Scope
 from mdevreg.verdict import Outcome
 from support.door_fleet import ASKED
 from support.hosts import uuid_of
@@ -228,3 +230,67 @@ class DeedContract:
         assert msgspec.convert(document["answer"], type(told.told)) == told.told
         assert isinstance(told, Decision)
         assert isinstance(door.report(_ended("loaded")), OutcomeReport)
+
+    def test_nothing_is_regretted_where_nothing_came_later(self, door: Door) -> None:
+        begun = datetime.now(UTC)
+        for question in (YES, NO, ONE_WAY):
+            door.record(_asked(question))
+        found = regret(door, since=begun - timedelta(seconds=1), now=datetime.now(UTC))
+        assert (found.approved, found.regrets, found.next) == (2, (), None)
+        assert regret(door, since=begun - timedelta(days=1), until=begun, now=datetime.now(UTC)).approved == 0
+
+    def test_a_rule_that_came_late_is_named_with_its_position(self, door: Door) -> None:
+        begun = datetime.now(UTC)
+        kept, wrong = door.record(_asked(ONE_WAY)), door.record(_asked())
+        door.record(_asked(NO))
+        late = door.add_rule(
+            Rule(
+                id="draft",
+                effect="deny",
+                author="ops",
+                message="known-bad card",
+                valid_from=begun - timedelta(hours=1),
+                target=Scope(parent=("mtty2",)),
+            )
+        )
+        found = regret(door, since=begun - timedelta(seconds=1), now=datetime.now(UTC))
+        [told] = found.regrets
+        assert found.approved == 2
+        assert (told.decision.id, told.outcome) == (wrong.id, Outcome.INCOMPATIBLE)
+        assert [reason.code for reason in told.against] == ["RULE_DENIES"]
+        [turn] = told.turns
+        assert (turn.position, turn.kind, turn.code) == (int(late.id[1:]), "rule", "RULE_DENIES")
+        assert late.id in turn.text
+        assert wrong.told.verdict.outcome is Outcome.COMPATIBLE
+        assert door.decision(wrong.id) == wrong
+        assert door.decision(kept.id) == kept
+
+    def test_a_yes_that_was_refused_is_regretted_and_one_that_loaded_is_not(self, door: Door) -> None:
+        begun = datetime.now(UTC)
+        wrong, right = (door.record(_asked()) for _ in range(2))
+        door.report(OutcomeDraft(result="refused", decision=wrong.id, author="nova"))
+        door.report(OutcomeDraft(result="loaded", decision=right.id, author="nova"))
+        door.report(OutcomeDraft(result="failed", decision=wrong.id, author="nova"))
+        found = regret(door, since=begun - timedelta(seconds=1), now=datetime.now(UTC))
+        [told] = found.regrets
+        assert (told.decision.id, told.outcome) == (wrong.id, Outcome.COMPATIBLE)
+        assert told.reported is not None
+        assert (told.reported.result, told.reported.decision) == ("refused", wrong.id)
+
+    def test_regrets_come_page_by_page_and_bounds_are_refused(self, door: Door) -> None:
+        begun = datetime.now(UTC) - timedelta(seconds=1)
+        names = [door.record(_asked()).id for _ in range(3)]
+        door.report(_ended("refused", at=begun))
+        now = datetime.now(UTC)
+        last = regret(door, since=begun, now=now, limit=2)
+        first = regret(door, since=begun, now=now, limit=2, before=last.next)
+        assert [each.decision.id for each in (*first.regrets, *last.regrets)] == names
+        assert first.next is None
+        for told in (*first.regrets, *last.regrets):
+            assert told.outcome is Outcome.UNKNOWN
+            assert [turn.kind for turn in told.turns] == ["outcome"]
+        for limit in (0, 201):
+            with pytest.raises(UsageError, match="a number from 1 to 200"):
+                regret(door, since=begun, now=now, limit=limit)
+        with pytest.raises(UsageError, match="not after its beginning"):
+            regret(door, since=begun, until=begun, now=now)
