@@ -1,4 +1,4 @@
-"""What is recorded of answers: decisions in the log, read page by page (ADR 10). Written by the ledger.
+"""What is recorded of answers: decisions in the log, read page by page (ADR 13). Written by the ledger.
 
 They have no host, an epoch of their own, and are counted by ``seq``: the log's key finds any of them, so that a page
 costs the same however long the log is.

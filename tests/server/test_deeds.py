@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from msgspec import structs
@@ -22,12 +26,15 @@ from mdevreg.times import moment_of
 from mdevreg.verdict import Outcome
 from mdevreg_server import minutes
 from mdevreg_server.broker import Broker
+from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import RecordLog, table_of
 from mdevreg_server.wholeness import faults_of
-from support.bus_client import publish
+from support.bus_client import ask, publish
 from support.catalogs import entry, silent
+from support.door_fleet import fill
 from support.hosts import look, mtty, uuid_of
+from support.http_asked import asked, bearer, posted, tokens_file
 from support.publisher import EPOCH_START, Publisher
 from support.registry import Desk, amendments, migrated, positions
 from support.serving import serving
@@ -188,9 +195,9 @@ def test_a_decision_of_a_newer_program_stops_who_asks_for_it(desk: Desk, door: S
     log = table_of(RecordLog)
     with desk.engine.begin() as connection:
         connection.execute(sa.update(log).where(log.c.position == desk.ledger.position).values(body=b'{"mood": 1}'))
-    for ask in (lambda: door.decision(told.id), lambda: door.decisions(DecisionsAsked())):
+    for question in (lambda: door.decision(told.id), lambda: door.decisions(DecisionsAsked())):
         with pytest.raises(StateError) as caught:
-            ask()
+            question()
         assert caught.value.code == "LOG_UNREADABLE"
     assert questions.can_migrate(door, QUESTION.device, "beta", now=_now(desk)).position == desk.ledger.position
 
@@ -234,6 +241,54 @@ def _stays_in_step(url: str, nats_server: Broker, *, partitions: int) -> None:
             assert [line.id for line in near.decisions(DecisionsAsked(limit=1)).decisions] == [last.id]
         assert any(f"outcome.reported id={report.id} result=refused" in line for line in registry.said)
         assert faults_of(engine) == []
+
+
+def test_regret_is_the_same_whoever_works_it_out(sqlite_database_url: str, nats_server: Broker) -> None:
+    """The library over facts, and the registry's own endpoint over NATS and HTTP."""
+    with migrated(sqlite_database_url) as engine:
+        fill(engine)
+    http = HttpConfig("127.0.0.1:0")
+    since = datetime.now(UTC)
+    draft = structs.replace(DRAFT, question=structs.replace(QUESTION, device=uuid_of(1)))
+    with serving(sqlite_database_url, nats_server.url, http=http) as registry, query.open(nats_server.url) as door:
+        decision = door.record(draft)
+        door.report(OutcomeDraft(result="refused", decision=decision.id, author="nova"))
+        door.add_rule(structs.replace(RULE, message="late"))
+        found = query.regret(door, since=since, now=datetime.now(UTC))
+        expected = json.loads(msgspec.json.encode(found.regrets))
+        assert [each["decision"]["id"] for each in expected] == [decision.id]
+        said = since.isoformat()
+        over_nats = json.loads(ask(nats_server.url, "mdevreg.v1.q.regret", json.dumps({"since": said}).encode()).data)
+        over_http = asked(registry.http_url, f"/v1/regret?since={quote(said)}").json
+        assert over_nats["regrets"] == over_http["regrets"] == expected
+        sheet = asked(registry.http_url, f"/v1/regret?since={quote(said)}", headers={"Accept": "text/csv"}).body
+        assert decision.id.encode() in sheet
+
+
+def test_a_token_is_who_asks_over_http(sqlite_database_url: str, nats_server: Broker, tmp_path: Path) -> None:
+    """And needs the scope to write; what the client said stays, as whom it asked for."""
+    with migrated(sqlite_database_url) as engine:
+        fill(engine)
+    http = HttpConfig(
+        "127.0.0.1:0", tokens=tokens_file(tmp_path / "tokens.toml", reader='["read"]', nova='["read", "write"]')
+    )
+    body = {"question": {"device": uuid_of(1), "to": "beta", "stale_after_s": 3e9}, "author": "alice@desk"}
+    with serving(sqlite_database_url, nats_server.url, http=http) as registry:
+        url = registry.http_url
+        refused = posted(url, "/v1/decisions", body, **bearer("reader"))
+        assert (refused.status, refused.code) == (403, "SCOPE_NEEDED")
+        told = posted(url, "/v1/decisions", body, **bearer("nova"))
+        assert (told.status, told.json["author"], told.json["asked_for"]) == (201, "nova", "alice@desk")
+        assert told.json["via"] == "http"
+        shown = asked(url, f"/v1/decisions/{told.json['id']}", headers=bearer("reader"))
+        assert shown.body == told.body
+        report = {"result": "loaded", "decision": told.json["id"]}
+        assert posted(url, "/v1/outcomes", report, **bearer("reader")).status == 403
+        ended = posted(url, "/v1/outcomes", report, **bearer("nova"))
+        assert (ended.status, ended.json["author"]) == (201, "nova")
+        wrong = posted(url, "/v1/outcomes", {**report, "result": "exploded"}, **bearer("nova"))
+        assert (wrong.status, wrong.code) == (400, "BAD_REQUEST")
+        registry.until_said("http.decided endpoint=report-outcome")
 
 
 def _free(door: ReplicaDoor) -> int | None:
