@@ -158,14 +158,21 @@ def listed(tried: Tried, asked: OutcomesAsked, position: int) -> OutcomeList:
     """Those asked for. ``position``: of the log. Raises ``UsageError``."""
     if not 1 <= asked.limit <= MAX_PAGE:
         raise UsageError(f"limit is {asked.limit}; a number from 1 to {MAX_PAGE} was expected")
-    pairs = (
-        reports
-        for (source, target), reports in tried.items()
-        if asked.source in (None, source) and asked.target in (None, target)
-    )
-    found = sorted((each for reports in pairs for each in reports if _fits(each, asked)), key=position_of)
+    found = sorted((each for each in _alike(tried, asked) if _fits(each, asked)), key=position_of)
     page = tuple(found[-asked.limit :])
     return OutcomeList(position, page, position_of(page[0]) if len(found) > len(page) else None)
+
+
+def _alike(tried: Tried, asked: OutcomesAsked) -> Iterable[OutcomeReport]:
+    """Those of the profiles asked for."""
+    if asked.source is not None and asked.target is not None:
+        return tried.get((asked.source, asked.target), ())
+    return (
+        report
+        for (source, target), reports in tried.items()
+        if asked.source in (None, source) and asked.target in (None, target)
+        for report in reports
+    )
 
 
 def _fits(report: OutcomeReport, asked: OutcomesAsked) -> bool:

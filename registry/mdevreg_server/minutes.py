@@ -73,6 +73,20 @@ def page(connection: sa.Connection, asked: DecisionsAsked) -> DecisionList:
     return DecisionList(newest, tuple(reversed(kept)), _position(connection, last) if last > first else None)
 
 
+def faults(connection: sa.Connection) -> Iterator[str]:
+    """One sentence per fault of what is recorded."""
+    count = connection.scalar(sa.select(sa.func.count()).select_from(RecordLog).where(*_MINE)) or 0
+    newest = _newest(connection)
+    if count != newest:
+        yield f"record_log has {count} decisions but they end at {newest}"
+    wanted = sa.select(RecordLog.position, RecordLog.body).where(*_MINE).order_by(RecordLog.seq)
+    for position, body in connection.execute(wanted):
+        try:
+            decode_decision(body)
+        except DecodeError as error:
+            yield _unreadable(f"position {position}", error).message
+
+
 def _line(row: Any, asked: DecisionsAsked) -> DecisionLine | None:
     try:
         return line_of(row.body, asked)

@@ -43,6 +43,15 @@ def test_a_recorded_answer_is_told_with_its_id(line: CommandLine, door: MemoryDo
     assert document["answer"] == "yes"
 
 
+def test_a_question_about_the_past_is_recorded_as_one(line: CommandLine, door: MemoryDoor) -> None:
+    """The time that was meant, not the words for it."""
+    line(*RECORD, "--as-of", "-1h", "--stale-after", "7")
+    [told] = door.decisions(DecisionsAsked()).decisions
+    question = door.decision(told.id).question
+    assert (question.as_of, question.known_at, question.stale_after_s) == (NOW - timedelta(hours=1), None, 7.0)
+    assert door.decision(told.id).told.as_of == NOW - timedelta(hours=1)
+
+
 @pytest.mark.parametrize("option", ["--for", "--note", "--author"])
 def test_a_remark_on_an_answer_that_is_not_kept_is_refused(line: CommandLine, door: MemoryDoor, option: str) -> None:
     """It would be lost."""

@@ -200,6 +200,20 @@ def test_a_decision_of_a_newer_program_stops_who_asks_for_it(desk: Desk, door: S
             question()
         assert caught.value.code == "LOG_UNREADABLE"
     assert questions.can_migrate(door, QUESTION.device, "beta", now=_now(desk)).position == desk.ledger.position
+    [fault] = faults_of(desk.engine)
+    assert f"position {desk.ledger.position} of the log can't be read by this program" in fault
+
+
+def test_a_decision_that_was_taken_out_is_a_fault(desk: Desk, door: SqlDoor) -> None:
+    """They are counted."""
+    for name in ("alpha", "beta"):
+        desk.take(*Publisher(f"host-{name}").snapshot(look(mtty(), hostname=name)))
+    first = _record(desk, door)
+    _record(desk, door)
+    log = table_of(RecordLog)
+    with desk.engine.begin() as connection:
+        connection.execute(sa.delete(log).where(log.c.position == int(first.id[1:])))
+    assert "record_log has 1 decisions but they end at 2" in faults_of(desk.engine)
 
 
 def test_a_replica_stays_in_step_over_decisions(database_url: str, nats_server: Broker) -> None:

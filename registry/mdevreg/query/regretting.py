@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec import structs
 
 from mdevreg.answering import Answer, answer_of
 from mdevreg.decisions import Decision, DecisionLine, DecisionsAsked
 from mdevreg.errors import UsageError
 from mdevreg.facts import Moment, Pair, Side
-from mdevreg.outcomes import OutcomeReport, OutcomesAsked, standing
+from mdevreg.outcomes import MAX_PAGE, OutcomeReport, OutcomesAsked, standing
 from mdevreg.query.batch import Problem, problem_of
 from mdevreg.query.door import Door
 from mdevreg.verdict import Outcome, Reason
@@ -106,12 +107,12 @@ def _regretted(door: Door, line: DecisionLine, now: datetime) -> Regret | None:
 
 def _reported(door: Door, decision: Decision) -> OutcomeReport | None:
     """How it ended, if that was reported; else what became of others between the same two profiles."""
-    own = standing(door.outcomes(OutcomesAsked(decision=decision.id, limit=1_000)).outcomes)
     answer = decision.told
-    if own is not None or not answer.source.digest or answer.target_digest is None:
-        return own
-    alike = OutcomesAsked(source=answer.source.digest, target=answer.target_digest, limit=1_000)
-    return standing(door.outcomes(alike).outcomes)
+    alike = OutcomesAsked(source=answer.source.digest, target=answer.target_digest, limit=MAX_PAGE)
+    if not alike.source or alike.target is None:
+        return None  # nothing was judged that a report could be about
+    own = standing(door.outcomes(structs.replace(alike, decision=decision.id)).outcomes)
+    return own or standing(door.outcomes(alike).outcomes)
 
 
 class _Again:
