@@ -91,9 +91,8 @@ def asked(decision: Decision) -> str:
 def regret_lines(regret: Regret) -> Iterator[Line]:
     """A yes, what is now said against it, and what turned it."""
     line, problem = regret.decision, regret.problem
-    told = (
-        f"{line.id}: yes to {line.device} to {line.to} at {utc(line.at)} by {line.author}; now {ANSWER[regret.outcome]}"
-    )
+    still = "still yes by its facts" if regret.outcome is Outcome.COMPATIBLE else f"now {ANSWER[regret.outcome]}"
+    told = f"{line.id}: yes to {line.device} to {line.to} at {utc(line.at)} by {line.author}; {still}"
     yield Line(told, regret.outcome)
     for reason in regret.against:
         yield Line(f"  {reason.code}  {reason.text}", reason.says)
