@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
 from mdevreg import subjects, wire
 from mdevreg.errors import StateError, UnreachableError
-from mdevreg.records import SCHEMA, Beat
+from mdevreg.records import BEAT_SCHEMA, Beat
 from mdevreg_agent.means import Means
 from mdevreg_agent.pace import jittered
 from mdevreg_agent.standing import Standing
@@ -17,16 +18,17 @@ from mdevreg_agent.standing import Standing
 FOREIGN_BEATS = 3
 
 
-def beat_of(standing: Standing, *, leaving: bool = False) -> Beat:
-    """The heartbeat of an agent that stands there."""
+def beat_of(standing: Standing, *, at: datetime, leaving: bool = False) -> Beat:
+    """The heartbeat of an agent that stands there, sent at that time of its clock."""
     return Beat(
-        schema=SCHEMA,
+        schema=BEAT_SCHEMA,
         host=standing.host,
         epoch=standing.epoch,
         seq=standing.last_seq,
         digest=standing.digest,
         leaving=leaving,
         unsent=standing.unsent,
+        at=at,
     )
 
 
@@ -36,6 +38,7 @@ class Heart:
     def __init__(self, means: Means, *, period_s: float, foreign_epoch: Callable[[], str | None]) -> None:
         self._worker, self._outbox, self._link = means.worker, means.recorder.outbox, means.link
         self._journal, self._chance, self._period_s = means.journal, means.chance, period_s
+        self._now = means.now
         self._foreign_epoch = foreign_epoch
         self._foreign_beats = 0
 
@@ -55,7 +58,8 @@ class Heart:
             self._journal.warn("beat.failed", code=error.code, error=error)
             return
         with suppress(UnreachableError):
-            await self._link.tell(subjects.beat(standing.host), wire.encode(beat_of(standing, leaving=leaving)))
+            beat = beat_of(standing, at=self._now(), leaving=leaving)
+            await self._link.tell(subjects.beat(standing.host), wire.encode(beat))
 
     def _watch_for_a_twin(self) -> None:
         epoch = self._foreign_epoch()

@@ -18,7 +18,7 @@ import msgspec
 
 from mdevreg import subjects, wire
 from mdevreg.errors import MdevregError, UnreachableError
-from mdevreg.records import EMPTY_DIGEST, SCHEMA, Beat, Cause, Record
+from mdevreg.records import BEAT_SCHEMA, EMPTY_DIGEST, SCHEMA, Beat, Cause, Record
 from mdevreg_agent.diff import complete, diff
 from mdevreg_agent.fleet import SimHost, fleet, path_of, picture_of
 from mdevreg_agent.journal import Journal
@@ -84,10 +84,16 @@ class SimAgent:
             records.append((self._seq, wire.encode(record)))
         return records
 
-    def beat(self, *, leaving: bool = False) -> bytes:
-        """Its heartbeat now."""
+    def beat(self, at: datetime, *, leaving: bool = False) -> bytes:
+        """Its heartbeat, sent at that time of its clock."""
         beat = Beat(
-            schema=SCHEMA, host=self.host, epoch=self.epoch, seq=self._seq, digest=self._digest, leaving=leaving
+            schema=BEAT_SCHEMA,
+            host=self.host,
+            epoch=self.epoch,
+            seq=self._seq,
+            digest=self._digest,
+            leaving=leaving,
+            at=at,
         )
         return wire.encode(beat)
 
@@ -183,7 +189,7 @@ class _Run:
 
     async def _tell(self, agent: SimAgent, *, leaving: bool = False) -> None:
         with suppress(UnreachableError):  # the next beat says the same
-            await self._link.tell(subjects.beat(agent.host), agent.beat(leaving=leaving))
+            await self._link.tell(subjects.beat(agent.host), agent.beat(datetime.now(UTC), leaving=leaving))
 
     def _say(self, event: Event) -> None:
         name = _HAPPENED.get(event.cause.action or "", "host.changed")

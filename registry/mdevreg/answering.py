@@ -10,6 +10,7 @@ import msgspec
 from mdevreg.compatibility import DEFAULT_RULES, Rules, judge, judge_absent
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Candidates, Evidence, Moment, Pair, Side
+from mdevreg.moments import clock_of, snapshot_of
 from mdevreg.outcomes import OutcomeReport
 from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Brief, ruling_of
@@ -24,7 +25,9 @@ _LONGEST_S = 100 * 365 * 86_400.0
 class Answer(msgspec.Struct, frozen=True):
     """A verdict with what a caller needs to rely on it.
 
-    ``position``: the log position of the facts. ``facts_age_s``: seconds since the older of the two hosts was
+    ``position``: the log position of the facts; ``snapshot``: the token that gives what follows from the record again,
+    whatever is learned later. ``answered_at``: the time that it is given for: now, or the question's own where it
+    fixes both times. ``facts_age_s``: seconds since the older of the two hosts was
     last heard, ``None`` in answers about the past or if never. ``reliable_until``: re-ask after this time.
     ``way_back``: could the device come back, by its type, its stream and the rules; how fresh the
     facts are is not in it.
@@ -43,6 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
     facts_age_s: float | None = None
     reliable_until: datetime | None = None
     target_digest: str | None = None  # of the profile that was judged
+    snapshot: str = ""
 
 
 class Targets(msgspec.Struct, frozen=True):
@@ -57,6 +61,7 @@ class Targets(msgspec.Struct, frozen=True):
     position: int
     answered_at: datetime
     as_of: datetime | None = None
+    snapshot: str = ""
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -74,6 +79,24 @@ class Asking(msgspec.Struct, frozen=True):
     moment: Moment
     rules: Rules
     now: datetime
+
+    @classmethod
+    def of(
+        cls,
+        position: int,
+        moment: Moment,
+        rules: Rules,
+        now: datetime,
+        ruled: tuple[Rule, ...],
+        tried: tuple[OutcomeReport, ...] = (),
+    ) -> Asking:
+        """With the operators' rules, of all that were known, that hold at the time asked about, and what was tried."""
+        return cls(position, moment, rules, clock_of(moment, now)).holding(ruled, tried)
+
+    @property
+    def snapshot(self) -> str:
+        """The token of what is asked."""
+        return snapshot_of(self.position, self.moment.as_of or self.now)
 
     def holding(self, rules: tuple[Rule, ...], outcomes: tuple[OutcomeReport, ...] = ()) -> Asking:
         """With the operators' rules that hold at the time asked about, and what was tried by then."""
@@ -123,6 +146,7 @@ class Asking(msgspec.Struct, frozen=True):
             if oldest and lasting
             else None,
             target_digest=(offer.digest or None) if isinstance(offer, Side) else None,
+            snapshot=self.snapshot,
         )
 
 
@@ -130,7 +154,7 @@ def answer_of(
     pair: Pair, wanted: str = "", *, now: datetime, moment: Moment = NOW, rules: Rules = DEFAULT_RULES
 ) -> Answer:
     """The answer of ``can_migrate`` to facts at hand. ``wanted``: ``PARENT[/TYPE]`` of the target, or all it offers."""
-    asking = Asking(pair.position, moment, rules, now).holding(pair.rules, pair.outcomes)
+    asking = Asking.of(pair.position, moment, rules, now, pair.rules, pair.outcomes)
     offers = _wanted(pair, wanted)
     if not offers:
         return asking.absent(pair, wanted.partition("/")[0] or None)
@@ -163,7 +187,15 @@ def chosen(source: Side, best: list[Answer], asking: Asking, limit: int | None, 
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; at least 1 was expected")
     found = sorted((answer for answer in best if outcome in (None, answer.verdict.outcome)), key=_order)
-    return Targets(source, tuple(found[:limit]), _counted(best), asking.position, asking.now, asking.moment.as_of)
+    return Targets(
+        source=source,
+        answers=tuple(found[:limit]),
+        counts=_counted(best),
+        position=asking.position,
+        answered_at=asking.now,
+        as_of=asking.moment.as_of,
+        snapshot=asking.snapshot,
+    )
 
 
 def _counted(answers: list[Answer]) -> dict[str, int]:

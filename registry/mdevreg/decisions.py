@@ -36,7 +36,7 @@ class Question(Strict, frozen=True):
     device: Path
     to: Path
     as_of: Time | None = None
-    known_at: Count | None = None
+    known_at: Count | Time | None = None
     stale_after_s: Annotated[float, Meta(ge=0, le=_LONGEST_S)] = DEFAULT_STALE_AFTER_S
 
     @property

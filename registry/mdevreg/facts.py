@@ -19,12 +19,12 @@ from mdevreg.support import NoSupport, Support
 class Moment(msgspec.Struct, frozen=True):
     """The two times of a question.
 
-    ``as_of``: when it was true on the host, ``None`` = now. ``known_at``: a log position, what the registry
-    knew then, ``None`` = the latest.
+    ``as_of``: when it was true on the host, ``None`` = now. ``known_at``: a log position, or a time, by the
+    registry's clock: what the registry knew then, ``None`` = the latest.
     """
 
     as_of: datetime | None = None
-    known_at: int | None = None
+    known_at: int | datetime | None = None
 
 
 NOW = Moment()
@@ -43,6 +43,8 @@ class Evidence(msgspec.Struct, frozen=True):
     missing: int = 0  # records of the agent's present epoch that never arrived; a snapshot took their place
     conflict: bool = False  # two live agents claim this id
     historical: bool = False  # a question about the past: staleness does not apply
+    # Host's clock less the registry's, if it is beyond the registry's bound; positive: ahead. None in the past.
+    clock_skew_s: float | None = None
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -68,10 +70,11 @@ class HostSummary(msgspec.Struct, frozen=True):
 
 
 class Hosts(msgspec.Struct, frozen=True):
-    """All hosts, by hostname, then id."""
+    """All hosts, by hostname, then id. ``snapshot``, of every list: the token that gives it again."""
 
     position: int
     hosts: tuple[HostSummary, ...]
+    snapshot: str = ""
 
 
 class HostView(msgspec.Struct, frozen=True):
@@ -82,6 +85,7 @@ class HostView(msgspec.Struct, frozen=True):
     facts: HostFacts | None
     parents: tuple[Parent, ...]
     supports: dict[str, Support] = {}  # by PARENT/TYPE and PARENT/DEVICE, as the registry understands them
+    snapshot: str = ""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -126,10 +130,16 @@ class Drivers(msgspec.Struct, frozen=True):
 
     position: int
     drivers: tuple[DriverSpread, ...]
+    snapshot: str = ""
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice."""
+    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice.
+
+    ``observed_at`` is the host's clock, ``received_at`` the broker's, ``committed_at`` the registry's, all of the
+    record at ``position``; ``None``: the log no longer has it. ``flag``: why ``observed_at`` is not to be relied on
+    (``mdevreg.clocks``), with ``clock_skew_s``: the host's clock less the others', positive: ahead by at least that.
+    """
 
     valid_from: datetime
     valid_to: datetime | None
@@ -139,6 +149,11 @@ class Change(msgspec.Struct, frozen=True):
     name: str  # "mtty", "mtty/mtty-1", the uuid
     event: str  # "appeared", "changed", "gone"
     detail: str = ""
+    observed_at: datetime | None = None
+    received_at: datetime | None = None
+    committed_at: datetime | None = None
+    flag: str | None = None  # "CLOCK_AHEAD", "CLOCK_BEHIND"
+    clock_skew_s: float | None = None
 
 
 class History(msgspec.Struct, frozen=True):
@@ -147,6 +162,7 @@ class History(msgspec.Struct, frozen=True):
     position: int
     host: str
     changes: tuple[Change, ...]
+    snapshot: str = ""
 
 
 class RuleList(msgspec.Struct, frozen=True):
@@ -154,3 +170,4 @@ class RuleList(msgspec.Struct, frozen=True):
 
     position: int
     rules: tuple[Rule, ...]
+    snapshot: str = ""

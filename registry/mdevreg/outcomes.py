@@ -81,7 +81,7 @@ class OutcomeList(msgspec.Struct, frozen=True):
 class OutcomesAsked(msgspec.Struct, frozen=True):
     """Which reports: of a device, of a host, of a decision, of two profiles, before a log position.
 
-    The newest of those. ``as_of``: that had ended by then; ``known_at``: that were known at that log position.
+    The newest of those. ``as_of``: that had ended by then; ``known_at``: that were known at that log position, or time.
     """
 
     device: str | None = None
@@ -92,7 +92,7 @@ class OutcomesAsked(msgspec.Struct, frozen=True):
     before: int | None = None
     limit: int = 100
     as_of: datetime | None = None
-    known_at: int | None = None
+    known_at: int | datetime | None = None
 
 
 #: The reports of ordered pairs of profiles: (source, target) → reports in log order.

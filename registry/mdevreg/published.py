@@ -30,7 +30,8 @@ from mdevreg.shapes import Count, Digest, Line, Name, Path, Strict, Time, Token
 from mdevreg.wire import decode_known
 
 #: The schema of what is published, counted like that of records. 1.2: ``index``, ``missing``; the other messages.
-FLEET_SCHEMA = "1.2"
+#: 1.3: ``skew_us``.
+FLEET_SCHEMA = "1.3"
 
 BUCKETS = 256
 _MASK64 = 2**64 - 1
@@ -106,6 +107,7 @@ class Presence(Strict, frozen=True):
     seen_us: dict[Token, int] = {}  # last heartbeat or record by the registry's clock, µs UTC
     leaving: tuple[Token, ...] = ()  # of them, those whose agents said goodbye
     conflicts: tuple[Token, ...] = ()  # those that two live agents claim to be
+    skew_us: dict[Token, int] = {}  # those whose clocks are beyond the bound: their clock less the registry's
 
 
 class FleetDigest(Strict, frozen=True):

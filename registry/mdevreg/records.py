@@ -23,6 +23,9 @@ from mdevreg.statements import Statement
 SCHEMA_MAJOR = 1
 SCHEMA_MINOR = 1
 SCHEMA = f"{SCHEMA_MAJOR}.{SCHEMA_MINOR}"
+#: Beats have a minor of their own: a registry of before reads beats of 1.2, and records stay 1.1 for it. 1.2: ``at``.
+BEAT_MINOR = 2
+BEAT_SCHEMA = f"{SCHEMA_MAJOR}.{BEAT_MINOR}"
 
 #: Longest accepted record. Below nats-server's default ``max_payload`` (1 MiB) by room for headers.
 MAX_RECORD_BYTES = 1_000_000
@@ -231,7 +234,7 @@ class Record(Strict, frozen=True):
 
 
 class Beat(Strict, frozen=True):
-    """A heartbeat (core NATS): where the agent is. ``leaving`` is its goodbye."""
+    """A heartbeat (core NATS): where the agent is. ``leaving`` is its goodbye, ``at`` its clock when it was sent."""
 
     schema: Line
     host: Token
@@ -240,6 +243,7 @@ class Beat(Strict, frozen=True):
     digest: Digest
     leaving: bool = False
     unsent: Count = 0
+    at: Time | None = None  # None: sent by an agent of before 1.2
 
 
 def digest_of(raw: bytes) -> str:

@@ -21,6 +21,7 @@ from msgspec import structs
 from mdevreg import control
 from mdevreg.errors import DecodeError, SchemaVersionError
 from mdevreg.records import (
+    BEAT_MINOR,
     MAX_RECORD_BYTES,
     SCHEMA_MAJOR,
     SCHEMA_MINOR,
@@ -119,7 +120,7 @@ def decode_facts(raw: bytes) -> HostFacts:
 
 def decode_beat(data: bytes) -> Beat:
     """Read a heartbeat."""
-    return _read(_beat, data, "$", _check_head(data))
+    return _read(_beat, data, "$", _check_head(data, BEAT_MINOR))
 
 
 def decode_known(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
@@ -157,8 +158,8 @@ def _understood(record: Record, parent: Parent | None, facts: HostFacts | None) 
     return encode(structs.replace(record, body=body))
 
 
-def _check_head(data: bytes) -> bool:
-    """Size and schema version. Returns whether the schema is a newer minor."""
+def _check_head(data: bytes, known_minor: int = SCHEMA_MINOR) -> bool:
+    """Size and schema version. Returns whether the schema is a newer minor than the known one."""
     if len(data) > MAX_RECORD_BYTES:
         raise DecodeError(f"{len(data)} bytes; a record has at most {MAX_RECORD_BYTES}", code="TOO_LARGE")
     try:
@@ -174,7 +175,7 @@ def _check_head(data: bytes) -> bool:
             f"schema {text} has another major version than {SCHEMA_MAJOR}; upgrade the registry, then retry",
             path="$.schema",
         )
-    return minor > SCHEMA_MINOR
+    return minor > known_minor
 
 
 def _check_parent(body: ParentBody, parent: Parent) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from mdevreg.texts import Place, forbidden_in, path_of, texts_of
 from mdevreg.times import moment_of
 from mdevreg_server.tables import RecordLog
 
+T = TypeVar("T")
+
 #: ``record_log.host`` of an amendment.
 NOBODY = ""
 #: How many moments' beliefs are kept: now, and some of the past that are asked about.
@@ -30,6 +32,8 @@ MINE = (RecordLog.host == NOBODY, RecordLog.epoch == NOBODY)
 
 #: The columns of ``record_log``, in their order.
 Row = tuple[Any, ...]
+#: Makes an entry of the registry's own, told its position and time (µs UTC): it, and its row.
+Writing = Callable[[sa.Connection, int, int], tuple[T, Row]]
 #: Position and digest of an amendment: the same position of another copy's history is another one.
 _Mark = tuple[int, str]
 _NONE: _Mark = (0, "")
@@ -64,19 +68,21 @@ class Beliefs:
             self._known.clear()
 
 
-def entry(
-    connection: sa.Connection, change: AnyChange, position: int, *, author: str, now_us: int
-) -> tuple[Amendment, Row]:
-    """A change as the next amendment, and as a row of the log. Raises ``UsageError`` for what can't be kept."""
-    amendment = Amendment(schema=SCHEMA, at=moment_of(now_us), author=author, change=change)
-    seq = (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*MINE)) or 0) + 1
-    kind = str(change.__struct_config__.tag)
-    return amendment, row_of(encoded(amendment), position, epoch=NOBODY, seq=seq, kind=kind, now_us=now_us)
+def writing(change: Callable[[int], AnyChange], author: str) -> Writing[Amendment]:
+    """Makes a change the next amendment; ``change`` is told its position. Raises ``UsageError``."""
+
+    def written(connection: sa.Connection, position: int, at_us: int) -> tuple[Amendment, Row]:
+        amendment = Amendment(schema=SCHEMA, at=moment_of(at_us), author=author, change=change(position))
+        seq = (connection.scalar(sa.select(sa.func.max(RecordLog.seq)).where(*MINE)) or 0) + 1
+        kind = str(amendment.change.__struct_config__.tag)
+        return amendment, row_of(encoded(amendment), position, epoch=NOBODY, seq=seq, kind=kind, at_us=at_us)
+
+    return written
 
 
-def row_of(data: bytes, position: int, *, epoch: str, seq: int, kind: str, now_us: int) -> Row:
+def row_of(data: bytes, position: int, *, epoch: str, seq: int, kind: str, at_us: int) -> Row:
     """An entry of the registry's own as a row of the log: observed, received and committed at once."""
-    return (position, NOBODY, epoch, seq, kind, hashlib.sha256(data).hexdigest(), now_us, now_us, now_us, data)
+    return (position, NOBODY, epoch, seq, kind, hashlib.sha256(data).hexdigest(), at_us, at_us, at_us, data)
 
 
 def encoded(amendment: Amendment) -> bytes:

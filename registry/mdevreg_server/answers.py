@@ -52,6 +52,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "pair": lambda door, ask: door.pair(ask.need("device"), ask.need("host"), ask.moment),
     "candidates": lambda door, ask: door.candidates(ask.need("device"), ask.moment),
     "history": lambda door, ask: door.history(ask.need("name"), ask.moment, ask.limit or 100),
+    "blame": lambda door, ask: door.blame(ask.need("device"), ask.need("host"), ask.moment, ask.limit or 1),
     "drivers": lambda door, ask: door.drivers(ask.moment),
     "loading": lambda door, ask: door.loading(ask.need("format"), ask.moment),
     "rules": lambda door, ask: door.rules(ask.moment),
@@ -170,7 +171,7 @@ def door_for(endpoint: str, ask: Ask, door: Door, near: NearbyDoor | None) -> tu
     """
     if endpoint == "schema":
         return door, True  # is asked of no door
-    now = ask.as_of is None and ask.known_at is None
+    now = ask.as_of is None and ask.known_at is None and ask.snapshot is None
     if near is None or endpoint not in NEAR or not now or not near.ready:
         return door, False
     return near, endpoint not in _LONG and len(ask.pairs or ()) <= MAX_INLINE_PAIRS

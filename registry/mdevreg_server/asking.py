@@ -2,29 +2,63 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any, TypeVar
+
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
+from mdevreg.errors import UsageError
 from mdevreg.facts import Moment
+from mdevreg.moments import snapshot_of
 from mdevreg.timeline import OPEN
-from mdevreg.times import micros
-from mdevreg_server.tables import Base, RecordLog, table_of
+from mdevreg.times import micros, moment_of, utc
+from mdevreg_server.reach import OPEN_REACH, windows
+from mdevreg_server.tables import Base, HostFact, RecordLog, table_of
 
 #: ``as_of`` / ``known_at`` of "now": inside every period that holds until further notice, and in no other.
 LATEST = OPEN - 1
 
+T = TypeVar("T", bound=Base)
+
 
 class At(msgspec.Struct, frozen=True):
-    """A moment as two integers: µs UTC, and a log position. ``position``: what answers are labelled with."""
+    """A moment as two integers: µs UTC, and a log position. ``position``: what answers are labelled with.
+
+    ``known_us``: when ``known_at`` was committed, µs UTC; ``None``: the latest is asked about. ``snapshot``: the
+    token that answers carry.
+    """
 
     as_of: int
     known_at: int
     position: int
     historical: bool
+    known_us: int | None = None
+    snapshot: str = ""
 
     def holds(self, table: type[Base]) -> sa.ColumnElement[bool]:
         """The rows of an interval table that hold at this moment."""
+        return self._holding(table_of(table).c)
+
+    def rows(self, table: type[T], **equal: str) -> type[T]:
+        """The rows that hold at this moment, to be selected from as from the table: as many as that, not its history.
+
+        ``equal``: only those with these values; ``host=`` and, of offers, ``type=`` have indexes of their own.
+        """
         columns = table_of(table).c
+        wanted = [columns[name] == value for name, value in equal.items()]
+        if not self.historical:
+            wanted.append(columns.reach == OPEN_REACH)
+            source: sa.FromClause = table_of(table)
+        else:
+            source = sa.join(table_of(table), near := self._windows(table.__tablename__), _within(columns, near.c))
+        found = sa.select(*columns).select_from(source).where(*wanted, self._holding(columns))
+        # Made once: neither database may dissolve it into a join that reads every row of each object.
+        once = found.cte(f"{columns.reach.table.name}_then").prefix_with("MATERIALIZED")
+        return aliased(table, once.alias())
+
+    def _holding(self, columns: sa.ColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
         return sa.and_(
             columns.valid_from_us <= self.as_of,
             self._not_ended(columns),
@@ -32,19 +66,96 @@ class At(msgspec.Struct, frozen=True):
             columns.system_to > self.known_at,
         )
 
-    def _not_ended(self, columns: sa.ColumnCollection[str, sa.ColumnElement[int]]) -> sa.ColumnElement[bool]:
+    def _not_ended(self, columns: sa.ColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
         """What ended by ``as_of`` may not have been known to have ended at ``known_at``."""
         holding = columns.valid_to_us > self.as_of
         return holding if self.known_at == LATEST else sa.or_(holding, columns.ended_at > self.known_at)
 
+    def _windows(self, name: str) -> sa.CTE:
+        """Where rows that hold may begin, as a table of a few rows."""
+        found = windows(self.as_of, self.known_us)
+        rows = [
+            sa.select(
+                sa.literal(each.reach, sa.Integer).label("reach"),
+                sa.literal(each.after_us, sa.BigInteger).label("after_us"),
+                sa.literal(each.until_us, sa.BigInteger).label("until_us"),
+            )
+            for each in found
+        ]
+        return sa.union_all(*rows).cte(f"{name}_near")
 
-def at(connection: sa.Connection, moment: Moment) -> At:
-    """Fix a moment for one transaction."""
+
+def _within(columns: Any, near: Any) -> sa.ColumnElement[bool]:
+    began = sa.and_(columns.valid_from_us > near.after_us, columns.valid_from_us <= near.until_us)
+    return sa.and_(columns.reach == near.reach, began)
+
+
+def clock_of(connection: sa.Connection) -> int:
+    """The log's clock: when its newest entry was committed, µs UTC; 0 before the first."""
+    return connection.scalar(sa.select(sa.func.max(RecordLog.committed_at_us))) or 0
+
+
+def at(connection: sa.Connection, moment: Moment, now: datetime) -> At:
+    """Fix a moment for one transaction.
+
+    Raises ``UsageError``: FUTURE for what nobody can know at ``now``, BEFORE_HISTORY for what nobody knew.
+    """
     newest = connection.scalar(sa.select(sa.func.max(RecordLog.position))) or 0
-    position = newest if moment.known_at is None else min(moment.known_at, newest)
+    if moment.as_of is None and moment.known_at is None:
+        return At(LATEST, LATEST, newest, historical=False, snapshot=snapshot_of(newest, now))
+    _refuse_future(moment, newest, now)
+    known_at = _position_at(connection, moment.known_at) if moment.known_at is not None else None
+    position = newest if known_at is None else known_at
+    known_us = None if known_at is None else _committed(connection, known_at)
+    _refuse_before(connection, moment, position)
     return At(
         as_of=LATEST if moment.as_of is None else micros(moment.as_of),
-        known_at=LATEST if moment.known_at is None else moment.known_at,
+        known_at=LATEST if known_at is None else known_at,
         position=position,
-        historical=moment.as_of is not None or moment.known_at is not None,
+        historical=True,
+        known_us=known_us,
+        snapshot=snapshot_of(position, moment.as_of or now),
     )
+
+
+def _refuse_future(moment: Moment, newest: int, now: datetime) -> None:
+    for name, asked in (("as_of", moment.as_of), ("known_at", moment.known_at)):
+        if isinstance(asked, datetime) and asked > now:
+            told = f"{name} {asked.isoformat()} is in the future (it is {utc(now)} here); nothing is known of it yet"
+            raise UsageError(told, code="FUTURE")
+    if isinstance(moment.known_at, int) and moment.known_at > newest:
+        raise UsageError(f"position {moment.known_at} is still to come; the log ends at {newest}", code="FUTURE")
+
+
+def known_position(connection: sa.Connection, time: datetime) -> int:
+    """The log's position at a time: of the newest entry that was committed by then; 0 before the first."""
+    by_then = sa.select(RecordLog.position).where(RecordLog.committed_at_us <= micros(time))
+    newest = by_then.order_by(RecordLog.committed_at_us.desc(), RecordLog.position.desc()).limit(1)
+    return connection.scalar(newest) or 0
+
+
+def _position_at(connection: sa.Connection, known_at: int | datetime) -> int:
+    return known_at if isinstance(known_at, int) else known_position(connection, known_at)
+
+
+def _committed(connection: sa.Connection, position: int) -> int:
+    return connection.scalar(sa.select(RecordLog.committed_at_us).where(RecordLog.position == position)) or 0
+
+
+def _refuse_before(connection: sa.Connection, moment: Moment, position: int) -> None:
+    """Before the first entry, and before the first that any host told, nothing can be answered, not even "none"."""
+    first = connection.execute(sa.select(RecordLog.committed_at_us).where(RecordLog.position == 1)).scalar()
+    if first is None:
+        raise UsageError("nothing is recorded yet: there is no past to ask about", code="BEFORE_HISTORY")
+    if position == 0:
+        text = f"nothing was known then: the log begins with seq:1, committed at {_exactly(first)}"
+        raise UsageError(text, code="BEFORE_HISTORY")
+    if moment.as_of is not None and micros(moment.as_of) < first:  # a record may tell of times before it came
+        earliest = connection.scalar(sa.select(sa.func.min(HostFact.valid_from_us)))
+        if earliest is None or micros(moment.as_of) < earliest:
+            since = "no host has told anything yet" if earliest is None else f"the earliest is {_exactly(earliest)}"
+            raise UsageError(f"nothing is known of {utc(moment.as_of)}: {since}", code="BEFORE_HISTORY")
+
+
+def _exactly(us: int) -> str:
+    return moment_of(us).isoformat().replace("+00:00", "Z")

@@ -21,9 +21,9 @@ from mdevreg_server.hosts import Hosts, Known, state_columns
 from mdevreg_server.intervals import Pending, Shape
 from mdevreg_server.late import rebuild_host
 from mdevreg_server.messages import Message
-from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard
+from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard, skews
 from mdevreg_server.quarantine import Refusal
-from mdevreg_server.tables import HostState, Profile, RecordLog, table_of
+from mdevreg_server.tables import HostState, Profile, RecordClock, RecordLog, table_of
 from mdevreg_server.upsert import insert_new, upsert
 
 #: Which value column of a kind is a profile digest (``mdevreg.objects``).
@@ -32,17 +32,24 @@ LOG = Bulk(table_of(RecordLog))
 
 
 class Memory(msgspec.Struct):
-    """What the writer keeps between batches. ``position``: of the newest record in the log."""
+    """What the writer keeps between batches. ``position``: of the newest entry of the log.
+
+    ``clock_us``: the log's clock, µs UTC: when that entry was committed. It never goes back.
+    """
 
     layout: Mapping[str, Shape]
     hosts: Hosts
     profiles: Profiles
     stored_profiles: set[str]
     position: int = 0
+    clock_us: int = 0
 
 
 class Batch:
-    """One transaction's work. ``run`` writes; the caller commits. ``now_us``: the registry's clock, µs UTC."""
+    """One transaction's work. ``run`` writes; the caller commits. ``now_us``: the registry's clock, µs UTC.
+
+    Everything in it is committed at ``now_us``, or when the log's clock is already further, then.
+    """
 
     def __init__(self, memory: Memory, now_us: int) -> None:
         self.memory = memory
@@ -58,6 +65,8 @@ class Batch:
         self._profiles: set[str] = set()
         self.profiles: set[str] = set()  # new ones, stored by this batch
         self._log: list[tuple[Any, ...]] = []
+        self._skews: dict[str, int] = {}  # of hosts whose clocks are known to be wrong
+        self._doubtful_clocks: list[dict[str, int]] = []
         self._digests: list[str] = []
         self._none_refused: bool | None = None
         self._doubtful: list[tuple[Message, Decoded]] = []
@@ -65,7 +74,9 @@ class Batch:
     def run(self, connection: sa.Connection, items: Sequence[tuple[Message, Decoded | DecodeError]]) -> None:
         """Fold and write everything."""
         self.read(connection, items)
+        self.now_us = self.memory.clock_us = max(self.now_us, self.memory.clock_us)
         self.disputed = self._disputed(connection, list(self._known))
+        self._skews = skews(connection, self._known)
         for message, item in items:
             if isinstance(item, DecodeError):
                 self.refused.append(Refusal(message, item.code, item.message))
@@ -112,7 +123,7 @@ class Batch:
     def _next(self, connection: sa.Connection, message: Message, decoded: Decoded, known: Known) -> None:
         fold, record = known.fold, decoded.record
         entered = record.epoch != fold.epoch
-        received = max(message.received_at_us, fold.received_at)
+        received = self._received(message, fold)
         at = valid_time(micros(record.observed_at), received, fold.valid_at)
         position = self._append(message, decoded, received)
         for effect in fold.apply(decoded, position=position, valid_at=at, profiles=self.memory.profiles):
@@ -125,7 +136,7 @@ class Batch:
     def _effect(self, known: Known, effect: Effect, at: int, position: int) -> None:
         key, value = effect
         step = supersede(known.rows.get(key), value, at, position)
-        self._pending.step(known.fold.host, key, step, position)
+        self._pending.step(known.fold.host, key, step, position, self.now_us)
         if value is None:
             known.rows.pop(key, None)
             return
@@ -136,19 +147,23 @@ class Batch:
     def _late(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
         """A record that an already folded one overtook: the host's timeline is derived from its log again."""
         host = decoded.record.host
-        received = max(message.received_at_us, self._known[host].fold.received_at)
+        received = self._received(message, self._known[host].fold)
         self._flush(connection)
         position = self._append(message, decoded, received)
         entry = Entry(decoded, position, micros(decoded.record.observed_at), received)
         known, steps = rebuild_host(connection, self.memory.layout, entry, self.memory.profiles)
         for key, step in steps.items():
-            self._pending.step(host, key, step, position)
+            self._pending.step(host, key, step, position, self.now_us)
             if key[0] in _PROFILE_COLUMN:
                 self._profiles.update(row.value[_PROFILE_COLUMN[key[0]]] for row in step.add)
         self._settle_quarantined(connection, known.fold)
         self._known[host] = known
         self.memory.hosts.replace(known)
         self._touch(known.fold)
+
+    def _received(self, message: Message, fold: HostFold) -> int:
+        """When the broker stored it, by a clock that may be ahead of ours: not after it is committed here."""
+        return max(min(message.received_at_us, self.now_us), fold.received_at)
 
     def _append(self, message: Message, decoded: Decoded, received_at_us: int) -> int:
         record, sha256 = decoded.record, hashlib.sha256(message.data).hexdigest()
@@ -169,6 +184,8 @@ class Batch:
             )
         )
         self.records.append(decoded)
+        if record.host in self._skews:
+            self._doubtful_clocks.append({"position": self.memory.position, "skew_us": self._skews[record.host]})
         return self.memory.position
 
     def _flush(self, connection: sa.Connection) -> None:
@@ -176,6 +193,9 @@ class Batch:
         if self._log:
             LOG.insert(connection, self._log)
             self._log.clear()
+        if self._doubtful_clocks:
+            connection.execute(sa.insert(table_of(RecordClock)), self._doubtful_clocks)
+            self._doubtful_clocks.clear()
         if new := self._profiles - self.memory.stored_profiles - self.profiles:
             bodies = [{"digest": digest, "body": self.memory.profiles.body(digest).decode()} for digest in sorted(new)]
             insert_new(connection, Profile, bodies)
@@ -233,7 +253,17 @@ class Batch:
 
 
 class Replay(Batch):
-    """The same work over records that are in the log already: positions are theirs, the log is not written."""
+    """The same work over records that are in the log already: positions are theirs, the log is not written.
+
+    ``clocks``: the log's clock by position.
+    """
+
+    def __init__(self, memory: Memory, clocks: Mapping[int, int]) -> None:
+        super().__init__(memory, 0)
+        self._clocks = clocks
+
+    def _received(self, message: Message, fold: HostFold) -> int:
+        return max(message.received_at_us, fold.received_at)
 
     def _append(self, message: Message, decoded: Decoded, received_at_us: int) -> int:  # noqa: ARG002  (the log has them)
         self.memory.position = message.stream_seq
@@ -247,6 +277,7 @@ class Replay(Batch):
         """Nobody was heard by replaying."""
 
     def _one(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
+        self.now_us = self._clocks[message.stream_seq]
         # What is in the log was applied. One that quarantine had settled before only looks like a duplicate.
         known = self._known[decoded.record.host]
         if known.fold.arrival(decoded.record.epoch, decoded.record.seq) == "next":

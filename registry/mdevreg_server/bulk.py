@@ -17,7 +17,7 @@ Rows = Sequence[tuple[Any, ...]]
 _COPY_TYPES = ((sa.BigInteger, "int8"), (sa.Integer, "int4"), (sa.Text, "text"), (sa.LargeBinary, "bytea"))
 
 _CLOSING: dict[str, sa.BindParameter[int]] = {
-    name: sa.bindparam(f"new_{name}") for name in ("valid_to_us", "ended_at", "system_to")
+    name: sa.bindparam(f"new_{name}") for name in ("valid_to_us", "ended_at", "system_to", "reach")
 }
 
 
@@ -39,7 +39,7 @@ class Bulk:
             connection.exec_driver_sql(self._text("insert", self._insert, connection), list(rows))
 
     def close(self, connection: sa.Connection, rows: Rows) -> None:
-        """Close periods: tuples of ``valid_to_us``, ``ended_at``, ``system_to``, then the values of the key."""
+        """Close periods: tuples of ``valid_to_us``, ``ended_at``, ``system_to``, ``reach``, then the key's values."""
         if self._close is None:
             raise RuntimeError(f"{self._table.name} has no key to close rows by")
         connection.exec_driver_sql(self._text("close", self._close, connection), list(rows))

@@ -14,15 +14,16 @@ from mdevreg.objects import Key, Value
 from mdevreg.timeline import OPEN, Row, Step
 from mdevreg_server.among import among
 from mdevreg_server.bulk import Bulk
+from mdevreg_server.reach import OPEN_REACH, reach_of
 from mdevreg_server.tables import INTERVALS, table_of
 
 #: Until further notice, of one object.
 OpenRow = Row[Value]
 
-#: Rows by host, key, valid_from, system_from.
-Rows = dict[tuple[Any, ...], Row[Value]]
+#: Rows by host, key, valid_from, system_from; each with its reach.
+Rows = dict[tuple[Any, ...], tuple[Row[Value], int]]
 
-_PERIODS = ("valid_from_us", "valid_to_us", "ended_at", "system_from", "system_to")
+_PERIODS = ("valid_from_us", "valid_to_us", "ended_at", "system_from", "system_to", "reach")
 
 
 class Shape:
@@ -37,9 +38,10 @@ class Shape:
         order = [*self.key, *self.values, *_PERIODS]
         self._order = [order.index(name) for name in names]
 
-    def columns(self, identity: tuple[Any, ...], row: Row[Value]) -> tuple[Any, ...]:
+    def columns(self, identity: tuple[Any, ...], row: Row[Value], reach: int) -> tuple[Any, ...]:
         """A row in the table's column order. ``identity``: the host, then the key."""
-        flat = (*identity, *row.value, row.valid_from, row.valid_to, row.ended_at, row.system_from, row.system_to)
+        periods = (row.valid_from, row.valid_to, row.ended_at, row.system_from, row.system_to, reach)
+        flat = (*identity, *row.value, *periods)
         return tuple([flat[place] for place in self._order])
 
 
@@ -56,38 +58,40 @@ class Pending:
         self._added: dict[str, Rows] = {kind: {} for kind in layout}
         self._closed: dict[str, Rows] = {kind: {} for kind in layout}
 
-    def step(self, host: str, key: Key, step: Step[Value], position: int) -> None:
-        """Take over what a fact does to the rows of one object."""
+    def step(self, host: str, key: Key, step: Step[Value], position: int, clock_us: int) -> None:
+        """Take over what a fact does to the rows of one object. ``clock_us``: when ``position`` is committed."""
         kind = key[0]
         identity = (host, *key[1:])
         added, closed = self._added[kind], self._closed[kind]
         for row, valid_to in step.end:
             row.valid_to, row.ended_at = valid_to, position
-            self._close(added, closed, identity, row)
+            _close(added, closed, identity, row, clock_us)
         for row in step.withdraw:
             row.system_to = position
-            self._close(added, closed, identity, row)
+            _close(added, closed, identity, row, clock_us)
         for row in step.add:
-            added[(*identity, row.valid_from, row.system_from)] = row
-
-    @staticmethod
-    def _close(added: Rows, closed: Rows, identity: tuple[Any, ...], row: Row[Value]) -> None:
-        name = (*identity, row.valid_from, row.system_from)
-        if name not in added:  # else it is not written yet, and will be as it is by then
-            closed[name] = row
-        else:
-            added[name] = row
+            reach = OPEN_REACH if row.valid_to == OPEN else reach_of(row.valid_from, row.valid_to, clock_us)
+            added[(*identity, row.valid_from, row.system_from)] = row, reach
 
     def flush(self, connection: sa.Connection) -> None:
         """Write everything and start anew."""
         for kind, shape in self._layout.items():
             if closed := self._closed[kind]:
-                rows = [(row.valid_to, row.ended_at, row.system_to, *name) for name, row in closed.items()]
+                rows = [
+                    (row.valid_to, row.ended_at, row.system_to, reach, *name) for name, (row, reach) in closed.items()
+                ]
                 shape.bulk.close(connection, rows)
                 closed.clear()
             if added := self._added[kind]:
-                shape.bulk.insert(connection, [shape.columns(name[:-2], row) for name, row in added.items()])
+                rows = [shape.columns(name[:-2], row, reach) for name, (row, reach) in added.items()]
+                shape.bulk.insert(connection, rows)
                 added.clear()
+
+
+def _close(added: Rows, closed: Rows, identity: tuple[Any, ...], row: Row[Value], clock_us: int) -> None:
+    name = (*identity, row.valid_from, row.system_from)
+    rows = added if name in added else closed  # of one that is not written yet, only how it is by then matters
+    rows[name] = row, reach_of(row.valid_from, row.valid_to, clock_us)
 
 
 def current_rows(
@@ -101,9 +105,8 @@ def current_rows(
     found: dict[str, dict[Key, list[OpenRow]]] = {host: {} for host in wanted}
     for kind, shape in layout.items():
         table = shape.table
-        statement = sa.select(table).where(among(connection, table.c.host, wanted), table.c.system_to == OPEN)
-        if open_only:
-            statement = statement.where(table.c.valid_to_us == OPEN)
+        which = table.c.reach == OPEN_REACH if open_only else table.c.system_to == OPEN
+        statement = sa.select(table).where(among(connection, table.c.host, wanted), which)
         for row in connection.execute(statement.order_by(table.c.valid_from_us)).mappings():
             host, *key = (row[name] for name in shape.key)
             value = tuple(row[name] for name in shape.values)

@@ -24,8 +24,8 @@ from mdevreg.knowledge import Amendment, AnyChange, Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.wire import Decoded
 from mdevreg_server import amendments, minutes, positions
-from mdevreg_server.amendments import NOBODY, Beliefs, Row
-from mdevreg_server.asking import LATEST
+from mdevreg_server.amendments import NOBODY, Beliefs, Writing
+from mdevreg_server.asking import LATEST, clock_of
 from mdevreg_server.batch import LOG, Batch, Memory, Replay
 from mdevreg_server.claim import Claim
 from mdevreg_server.engine import REFUSED, converted
@@ -93,6 +93,7 @@ class Ledger:
         self._beliefs.forget()
         with converted(self.engine), self.engine.connect() as connection:
             self._memory.position = connection.scalar(sa.select(sa.func.max(RecordLog.position))) or 0
+            self._memory.clock_us = clock_of(connection)
 
     @property
     def position(self) -> int:
@@ -173,31 +174,25 @@ class Ledger:
     def amend(self, change: Callable[[int], AnyChange], *, author: str, now_us: int) -> Amended:
         """Append a change of what is believed; ``change`` is told its log position.
 
-        Raises ``UsageError`` for what can't be kept, ``StateError`` or ``UnreachableError``; then nothing was changed,
-        as far as is known.
+        Raises ``UsageError`` for what can't be kept, ``StateError``, ``UnreachableError``: then nothing seems changed.
         """
+        return Amended(*self._append(amendments.writing(change, author), now_us))
 
-        def written(connection: sa.Connection, position: int) -> tuple[Amendment, Row]:
-            return amendments.entry(connection, change(position), position, author=author, now_us=now_us)
+    def record(self, decided: Callable[[int, int], Decision], *, now_us: int) -> Decision:
+        """Append a decision, which changes no belief; ``decided`` is told position and time. Raises as ``amend``."""
+        return self._append(minutes.writing(decided), now_us)[1]
 
-        return Amended(*self._append(written))
-
-    def record(self, decided: Callable[[int], Decision], *, now_us: int) -> Decision:
-        """Append a decision, which changes no belief; ``decided`` is told its log position. Raises as ``amend``."""
-        return self._append(
-            lambda connection, position: minutes.entry(connection, decided(position), position, now_us)
-        )[1]
-
-    def _append(self, written: Callable[[sa.Connection, int], tuple[T, Row]]) -> tuple[int, T]:
-        """Append an entry of the registry's own: its position, and what was written."""
+    def _append(self, written: Writing[T], now_us: int) -> tuple[int, T]:
+        """Append an entry of the registry's own, at its position and the log's clock: that position, and it."""
         before = self._memory.position
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
                 self._memory.position += 1
-                position = self.position
-                what, row = written(connection, position)
+                position, at_us = self.position, max(now_us, self._memory.clock_us)
+                what, row = written(connection, position, at_us)
                 LOG.insert(connection, [row])
+                self._memory.clock_us = at_us
                 self._right.advance(connection, position, None)
         except BaseException:
             self._memory.position = before
@@ -248,7 +243,8 @@ class Ledger:
         """
         self._memory.hosts.forget()
         self._memory.stored_profiles.clear()
-        end, replayed = self.position, 0
+        end, replayed, clock_us = self.position, 0, self._memory.clock_us
+        self._memory.clock_us = 0
         try:
             with converted(self.engine), self.engine.begin() as connection:
                 self._fence(connection)
@@ -261,23 +257,27 @@ class Ledger:
             self._memory.hosts.forget()
             raise
         finally:
-            self._memory.position = end
+            self._memory.position, self._memory.clock_us = end, clock_us
         return replayed
 
     def _replay(self, connection: sa.Connection, first: int, last: int) -> int:
         columns = (RecordLog.host, RecordLog.body, RecordLog.position, RecordLog.received_at_us)
-        records = (RecordLog.position.between(first, last), RecordLog.host != NOBODY)
-        wanted = sa.select(*columns).where(*records).order_by(RecordLog.position)
-        messages = [
-            Message(f"log.{row.host}", row.body, row.position, row.received_at_us) for row in connection.execute(wanted)
-        ]
-        Replay(self._memory, 0).run(connection, [(message, _logged(message)) for message in messages])
+        between = RecordLog.position.between(first, last)
+        wanted = sa.select(*columns, RecordLog.committed_at_us).where(between).order_by(RecordLog.position)
+        messages, clocks = [], dict[int, int]()
+        for row in connection.execute(wanted):
+            self._memory.clock_us = clocks[row.position] = max(self._memory.clock_us, row.committed_at_us)
+            if row.host != NOBODY:
+                messages.append(Message(f"log.{row.host}", row.body, row.position, row.received_at_us))
+        Replay(self._memory, clocks).run(connection, [(message, _logged(message)) for message in messages])
         self._memory.hosts.trim()
         return len(messages)
 
     def _fence(self, connection: sa.Connection) -> None:
-        """Rule 1."""
-        self._memory.position = self._right.fence(connection, self.position)
+        """Rule 1. Where others wrote meanwhile, the log's clock went on too."""
+        before, self._memory.position = self.position, self._right.fence(connection, self.position)
+        if self.position != before:
+            self._memory.clock_us = clock_of(connection)
 
     def _applied(self, batch: Batch) -> Applied:
         self._memory.stored_profiles |= batch.profiles

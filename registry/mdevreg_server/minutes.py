@@ -25,7 +25,7 @@ from mdevreg.decisions import (
 from mdevreg.errors import DecodeError, NotFoundError, StateError, UsageError
 from mdevreg.query.names import possible
 from mdevreg.times import micros
-from mdevreg_server.amendments import NOBODY, Row, row_of
+from mdevreg_server.amendments import NOBODY, Row, Writing, row_of
 from mdevreg_server.tables import RecordLog
 
 #: ``record_log.epoch`` of a decision, and its kind.
@@ -37,10 +37,15 @@ _MINE = (RecordLog.host == NOBODY, RecordLog.epoch == DECIDED)
 _NEAREST = 3
 
 
-def entry(connection: sa.Connection, decision: Decision, position: int, now_us: int) -> tuple[Decision, Row]:
-    """A decision as the next one, and as a row of the log."""
-    seq, data = _newest(connection) + 1, encode_decision(decision)
-    return decision, row_of(data, position, epoch=DECIDED, seq=seq, kind=DECIDED, now_us=now_us)
+def writing(decided: Callable[[int, int], Decision]) -> Writing[Decision]:
+    """Makes a decision the next one; ``decided`` is told its position and time."""
+
+    def written(connection: sa.Connection, position: int, at_us: int) -> tuple[Decision, Row]:
+        decision, seq = decided(position, at_us), _newest(connection) + 1
+        data = encode_decision(decision)
+        return decision, row_of(data, position, epoch=DECIDED, seq=seq, kind=DECIDED, at_us=at_us)
+
+    return written
 
 
 def decision_of(connection: sa.Connection, name: str) -> Decision:
@@ -95,10 +100,7 @@ def _line(row: Any, asked: DecisionsAsked) -> DecisionLine | None:
 
 
 def _period(connection: sa.Connection, asked: DecisionsAsked) -> tuple[int, int]:
-    """The first number of those asked for, and the one after the last: found by halving, for they are in order.
-
-    Where the registry's clock was set back, a decision of those minutes may be in neither half that it is looked for.
-    """
+    """The first number of those asked for, and the one after the last: found by halving, for they are in order."""
     end = _newest(connection) + 1
     if (before := asked.before) is not None:
         end = _first(connection, end, lambda row: row.position >= before)

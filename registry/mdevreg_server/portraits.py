@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from mdevreg.records import digest_of
 from mdevreg.state import Document, HostFold
-from mdevreg.timeline import OPEN
 from mdevreg_server.among import among
 from mdevreg_server.hosts import restore
 from mdevreg_server.intervals import Shape
+from mdevreg_server.reach import OPEN_REACH
 from mdevreg_server.tables import HostState, RecordLog
 
 #: Log positions in one statement.
@@ -70,8 +70,8 @@ def _objects(
     table, keys = shape.table, len(shape.key)
     columns = [table.c[name] for name in (*shape.key, *shape.values)]
     at = shape.values.index("position") if "position" in shape.values else None
-    holding = (table.c.system_to == OPEN, table.c.valid_to_us == OPEN)
-    statement = sa.select(*columns).where(among(connection, table.c.host, list(folds)), *holding)
+    holding = table.c.reach == OPEN_REACH
+    statement = sa.select(*columns).where(among(connection, table.c.host, list(folds)), holding)
     rows: list[Any] = list(connection.execute(statement).all())
     for row in rows:
         found = tuple(row)

@@ -10,22 +10,51 @@ import sqlalchemy as sa
 
 from mdevreg.errors import NotFoundError
 from mdevreg_server.among import among
+from mdevreg_server.skews import Clock
 from mdevreg_server.tables import HostPresence, HostState
 from mdevreg_server.upsert import upsert
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """The last sign of life of a host. ``at_us``: the registry's clock, µs UTC."""
+    """The last sign of life of a host. ``at_us``: the registry's clock, µs UTC; ``clock``: ``None``: not measured."""
 
     at_us: int
     leaving: bool = False
+    clock: Clock | None = None
 
 
 def heard(connection: sa.Connection, signs: Mapping[str, Heard]) -> None:
     """Write signs of life."""
-    rows = [{"host": host, "last_seen_us": sign.at_us, "leaving": int(sign.leaving)} for host, sign in signs.items()]
-    if rows:
-        upsert(connection, HostPresence, rows)
+    rows = [_row(host, sign) for host, sign in signs.items() if sign.clock is None]
+    measured = [{**_row(host, sign), **_measured(sign.clock)} for host, sign in signs.items() if sign.clock is not None]
+    for lot in (rows, measured):
+        if lot:
+            upsert(connection, HostPresence, lot)
+
+
+def skews(connection: sa.Connection, hosts: Iterable[str]) -> dict[str, int]:
+    """The clocks among those of these hosts that were last measured beyond the bound, µs."""
+    found: dict[str, int] = {}
+    wanted = sorted(set(hosts))
+    for first in range(0, len(wanted), 500):
+        part = among(connection, HostPresence.host, wanted[first : first + 500])
+        statement = sa.select(HostPresence.host, HostPresence.skew_beyond_us)
+        rows = connection.execute(statement.where(part, HostPresence.skew_beyond_us.is_not(None)))
+        found.update((host, skew or 0) for host, skew in rows)
+    return found
+
+
+def _row(host: str, sign: Heard) -> dict[str, Any]:
+    return {"host": host, "last_seen_us": sign.at_us, "leaving": int(sign.leaving)}
+
+
+def _measured(clock: Clock) -> dict[str, Any]:
+    skew = clock.skew
+    return {
+        "skew_us": None if skew is None else skew.us,
+        "skew_at_us": None if skew is None else skew.at_us,
+        "skew_beyond_us": clock.beyond_us,
+    }
 
 
 def conflicts(connection: sa.Connection, hosts: Iterable[str]) -> dict[str, str]:

@@ -11,12 +11,14 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg import subjects, wire
+from mdevreg.clocks import DEFAULT_MAX_SKEW_US
 from mdevreg.errors import DecodeError, MdevregError
 from mdevreg.records import Beat
 from mdevreg_server.bus import BROKEN
 from mdevreg_server.engine import converted
 from mdevreg_server.presence import Heard, conflicts, flag_conflict, heard, retired_epochs
 from mdevreg_server.publication import Publication
+from mdevreg_server.skews import Clock, Skews
 from mdevreg_server.tables import HostState
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -57,6 +59,7 @@ class Pulse:
         mine: Callable[[str], bool] = lambda _: True,
         written: Callable[[Mapping[str, Heard]], None] = lambda _: None,
         catch_up: Callable[[], Awaitable[None]] | None = None,
+        max_skew_us: int = DEFAULT_MAX_SKEW_US,
     ) -> None:
         self._engine, self._writer = engine, writer
         self._now_us, self._publish, self._say = now_us, publish, say
@@ -68,6 +71,7 @@ class Pulse:
         self._ahead: dict[str, int] = {}  # since when a host's beats have told of what is not known here
         self._rivals: dict[tuple[str, str], int] = {}
         self._claims: dict[tuple[str, str], int] = {}  # (host, epoch) of rivals, to be written
+        self._skews = Skews(max_skew_us, say)
         self._due: set[str] = set()
         self._left: set[str] = set()
         self.malformed = 0
@@ -85,6 +89,7 @@ class Pulse:
         """Fewer hosts are ours than before: forget the others' agents."""
         self._receipts = {host: receipt for host, receipt in self._receipts.items() if self._mine(host)}
         self._left = set(filter(self._mine, self._left))
+        self._skews.keep(self._mine)
 
     async def run(self) -> None:
         """Flush signs of life and answer disagreeing agents, for ever."""
@@ -134,7 +139,7 @@ class Pulse:
         now = self._now_us()
         for host in hosts:
             if not self._is_ahead(host, now):
-                self._signs[host] = Heard(now, host in self._left)
+                self._signs[host] = Heard(now, host in self._left, self._skews.of(host))
 
     async def _on(self, msg: Msg) -> None:
         if not self._mine(subjects.host_of(msg.subject)):
@@ -160,19 +165,20 @@ class Pulse:
         if told is not None and beat.epoch != told.epoch:
             self._rival(beat, now)
         agrees = told is not None and (beat.epoch, beat.seq, beat.digest) == (told.epoch, told.settled, told.digest)
-        self._note(beat, now, agrees=agrees or told is None)
+        clock = self._skews.beat(beat.host, beat.at, now)
+        self._note(beat, now, clock, agrees=agrees or told is None)
         waited = now - self._answered.get(beat.host, 0) > ANSWER_EVERY_S * 1e6
         if not agrees and not beat.leaving and waited:
             self._due.add(beat.host)
 
-    def _note(self, beat: Beat, now: int, *, agrees: bool) -> None:
+    def _note(self, beat: Beat, now: int, clock: Clock, *, agrees: bool) -> None:
         """A sign of life, unless the host has been ahead of what is known here for too long: its facts grow old."""
         if agrees or beat.leaving:
             self._ahead.pop(beat.host, None)
         else:
             self._ahead.setdefault(beat.host, now)
         if not self._is_ahead(beat.host, now):
-            self._signs[beat.host] = Heard(now, beat.leaving)
+            self._signs[beat.host] = Heard(now, beat.leaving, clock)
 
     def _is_ahead(self, host: str, now: int) -> bool:
         return now - self._ahead.get(host, now) > AHEAD_S * 1e6

@@ -15,18 +15,23 @@ LOT = 32
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A host's presence. ``at_us``: last sign of life by the registry's clock, µs UTC; ``disputed``: in conflict."""
+    """A host's presence. ``at_us``: last sign of life by the registry's clock, µs UTC; ``disputed``: in conflict.
+
+    ``skew_us``: of its clock, if that is beyond the bound.
+    """
 
     host: str
     at_us: int
     leaving: bool
     disputed: bool
+    skew_us: int | None = None
 
 
 class _Bucket(msgspec.Struct):
     seen_us: dict[str, int] = {}
     leaving: set[str] = set()
     conflicts: set[str] = set()
+    skew_us: dict[str, int] = {}
 
     def note(self, host: str, at_us: int, *, leaving: bool) -> bool:
         """Returns whether that is new."""
@@ -34,6 +39,13 @@ class _Bucket(msgspec.Struct):
         self.seen_us[host] = at_us
         (self.leaving.add if leaving else self.leaving.discard)(host)
         return not same
+
+    def measured(self, host: str, skew_us: int | None) -> bool:
+        """A host's clock was measured; ``None``: it is not beyond the bound. Returns whether that is new."""
+        before = self.skew_us.pop(host, None)
+        if skew_us is not None:
+            self.skew_us[host] = skew_us
+        return before != skew_us
 
 
 class Roll:
@@ -54,7 +66,10 @@ class Roll:
         """These signs of life were written."""
         for host, sign in signs.items():
             at = bucket_of(host)
-            if self._buckets[at].note(host, sign.at_us, leaving=sign.leaving):
+            changed = self._buckets[at].note(host, sign.at_us, leaving=sign.leaving)
+            if sign.clock is not None:
+                changed |= self._buckets[at].measured(host, sign.clock.beyond_us)
+            if changed:
                 self.due.add(at)
 
     def disputed(self, rows: Iterable[Seen]) -> set[str]:
@@ -81,6 +96,7 @@ class Roll:
         at = bucket_of(seen.host)
         bucket = self._buckets[at]
         changed = bucket.note(seen.host, seen.at_us, leaving=seen.leaving)
+        changed |= bucket.measured(seen.host, seen.skew_us)
         if changed or (seen.host in bucket.conflicts) != seen.disputed:
             self.due.add(at)
         if seen.disputed:
@@ -101,4 +117,5 @@ class Roll:
             seen_us=bucket.seen_us,
             leaving=tuple(sorted(bucket.leaving)),
             conflicts=tuple(sorted(bucket.conflicts)),
+            skew_us=bucket.skew_us,
         )

@@ -109,11 +109,10 @@ class Rulebook:
 
     def record(self, draft: DecisionDraft, answer: Answer, *, via: Via) -> Decision:
         """Record an answer as it is told; its id is the log position that it takes."""
-        told, at = msgspec.Raw(msgspec.json.encode(answer)), moment_of(self._now_us)
+        told, said = msgspec.Raw(msgspec.json.encode(answer)), structs.asdict(draft)
 
-        def decided(position: int) -> Decision:
-            said = structs.asdict(draft)
-            return Decision(schema=SCHEMA, id=f"d{position}", at=at, via=via, answer=told, **said)
+        def decided(position: int, at_us: int) -> Decision:
+            return Decision(schema=SCHEMA, id=f"d{position}", at=moment_of(at_us), via=via, answer=told, **said)
 
         return self._ledger.record(decided, now_us=self._now_us)
 

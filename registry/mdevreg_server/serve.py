@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.clocks import DEFAULT_MAX_SKEW_S
 from mdevreg.shipped import shipped_entries
 from mdevreg_server import revision
 from mdevreg_server.bus import Wanted, connect, leave
@@ -58,6 +59,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     partitions: int = 1  # more than one: the ingest is shared with other processes (PostgreSQL)
     max_bytes: int | None = None  # bound of the records stream
     http: HttpConfig | None = None  # the HTTP face, if there is to be one
+    max_clock_skew_s: float = DEFAULT_MAX_SKEW_S  # a host whose clock is further off is told of
     index: bool = True  # keep the fleet in memory, to answer questions about now from there
     connect_timeout_s: float = 10.0
     answer_threads: int = 4
@@ -160,7 +162,7 @@ async def _registry(
 ) -> Single | Sharing:
     """What ingests: alone on its database, or one of several."""
     folder = None if config.catalog is None else Path(config.catalog)
-    ledger, writer = house.ledger, house.writer
+    ledger, writer, max_skew_us = house.ledger, house.writer, int(config.max_clock_skew_s * 1e6)
     catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
 
     async def begin() -> None:
@@ -174,11 +176,21 @@ async def _registry(
 
     if config.partitions > 1:
         clerk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="membership"))
-        floor = Floor(client, house.engine, writer, config.partitions, config.max_bytes, now_us, say)
+        floor = Floor(client, house.engine, writer, config.partitions, config.max_bytes, now_us, say, max_skew_us)
         return Sharing(floor, clerk, lead=once, applied=applied)
     await begin()
     wanted = Wanted(max_bytes=config.max_bytes)
-    return Single(client, ledger, writer, catalog, applied=applied, say=say, now_us=now_us, wanted=wanted)
+    return Single(
+        client,
+        ledger,
+        writer,
+        catalog,
+        applied=applied,
+        say=say,
+        now_us=now_us,
+        wanted=wanted,
+        max_skew_us=max_skew_us,
+    )
 
 
 def _nearby(

@@ -71,6 +71,7 @@ class Sharing:
             say=self._say,
             mine=self._holds,
             catch_up=self._catch_up,
+            max_skew_us=floor.max_skew_us,
         )
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:

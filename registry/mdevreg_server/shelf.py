@@ -13,7 +13,13 @@ from mdevreg_server.engine import converted
 from mdevreg_server.roll import Seen
 from mdevreg_server.tables import HostPresence, HostState, Profile, Quarantine, RecordLog
 
-_PRESENCE = sa.select(HostPresence.host, HostPresence.last_seen_us, HostPresence.leaving, HostPresence.conflict)
+_PRESENCE = sa.select(
+    HostPresence.host,
+    HostPresence.last_seen_us,
+    HostPresence.leaving,
+    HostPresence.conflict,
+    HostPresence.skew_beyond_us,
+)
 #: Host ids in one statement.
 _SOME = 500
 
@@ -83,4 +89,4 @@ def _rows(engine: sa.Engine, statement: Any) -> list[Any]:
 
 
 def _seen(row: Any) -> Seen:
-    return Seen(row.host, row.last_seen_us, bool(row.leaving), row.conflict is not None)
+    return Seen(row.host, row.last_seen_us, bool(row.leaving), row.conflict is not None, row.skew_beyond_us)

@@ -17,7 +17,7 @@ from mdevreg.support import StreamSupport, Support
 from mdevreg_server import evidence, tables
 from mdevreg_server.asking import At
 from mdevreg_server.evidence import evidence_of, find_host
-from mdevreg_server.tables import Device, HostState, Offer, Parent
+from mdevreg_server.tables import Device, HostFact, HostPresence, HostState, Offer, Parent
 
 _free = msgspec.json.Decoder(dict[str, int | None])
 _profile = msgspec.json.Decoder(Profile)
@@ -56,15 +56,15 @@ def source_of(connection: sa.Connection, name: str, at: At, interned: Interned) 
 
 def offers_of(connection: sa.Connection, host: Evidence, at: At, interned: Interned) -> list[Side]:
     """Everything that one host offers, by parent and type."""
-    columns = (Offer.type, Offer.profile, tables.Profile.body, Parent.name, Parent.free)
-    wanted = sa.select(*columns).select_from(_offers(at)).where(Offer.host == host.host)
-    rows = connection.execute(wanted.order_by(Parent.name, Offer.type))
+    offer, parent = at.rows(Offer, host=host.host), at.rows(Parent, host=host.host)
+    wanted = sa.select(*_columns(offer, parent)).select_from(_offers(offer, parent))
+    rows = connection.execute(wanted.order_by(parent.name, offer.type))
     return [_side(row, host, interned) for row in rows]
 
 
 def offers_of_type(connection: sa.Connection, kind: str, at: At, interned: Interned) -> list[Side]:
     """Every offer of a type in the fleet, by hostname, host, parent."""
-    return _fleet(connection, Offer.type == kind, at, interned)
+    return _fleet(connection, at.rows(Offer, type=kind), at, interned)
 
 
 def offers_loading(connection: sa.Connection, form: str, at: At, interned: Interned) -> list[Side]:
@@ -72,24 +72,29 @@ def offers_loading(connection: sa.Connection, form: str, at: At, interned: Inter
     profiles = connection.execute(sa.select(tables.Profile.digest, tables.Profile.body))
     known = [(digest, interned.get(digest, body)[1]) for digest, body in profiles]
     loading = [digest for digest, found in known if isinstance(found, StreamSupport) and found.format == form]
-    return _fleet(connection, Offer.profile.in_(loading), at, interned) if loading else []
+    offer = at.rows(Offer)
+    return _fleet(connection, offer, at, interned, offer.profile.in_(loading)) if loading else []
 
 
-def _fleet(connection: sa.Connection, which: sa.ColumnElement[bool], at: At, interned: Interned) -> list[Side]:
-    columns = (*evidence.COLUMNS, Offer.type, Offer.profile, tables.Profile.body, Parent.name, Parent.free)
-    source = _offers(at)
-    facts = sa.and_(tables.HostFact.host == Offer.host, at.holds(tables.HostFact))
-    source = sa.join(source, HostState, HostState.host == Offer.host)
-    source = sa.join(source, tables.HostFact, facts, isouter=True)
-    source = sa.join(source, tables.HostPresence, tables.HostPresence.host == Offer.host, isouter=True)
-    wanted = sa.select(*columns).select_from(source).where(which)
-    rows = connection.execute(wanted.order_by(tables.HostFact.hostname, Offer.host, Parent.name, Offer.type))
+def _fleet(
+    connection: sa.Connection, offer: type[Offer], at: At, interned: Interned, *which: sa.ColumnElement[bool]
+) -> list[Side]:
+    parent, facts = at.rows(Parent), at.rows(HostFact)
+    source = sa.join(_offers(offer, parent), HostState, HostState.host == offer.host)
+    source = sa.join(source, facts, facts.host == offer.host, isouter=not at.historical)
+    source = sa.join(source, HostPresence, HostPresence.host == offer.host, isouter=True)
+    wanted = sa.select(*evidence.columns_of(facts), *_columns(offer, parent)).select_from(source).where(*which)
+    rows = connection.execute(wanted.order_by(facts.hostname, offer.host, parent.name, offer.type))
     return [_side(row, evidence_of(row, at), interned) for row in rows]
 
 
-def _offers(at: At) -> sa.FromClause:
-    there = sa.and_(Parent.host == Offer.host, Parent.path == Offer.path, at.holds(Parent), at.holds(Offer))
-    return sa.join(sa.join(Offer, Parent, there), tables.Profile, tables.Profile.digest == Offer.profile)
+def _columns(offer: type[Offer], parent: type[Parent]) -> tuple[Any, ...]:
+    return (offer.type, offer.profile, tables.Profile.body, parent.name, parent.free)
+
+
+def _offers(offer: type[Offer], parent: type[Parent]) -> Any:
+    there = sa.and_(parent.host == offer.host, parent.path == offer.path)
+    return sa.join(sa.join(offer, parent, there), tables.Profile, tables.Profile.digest == offer.profile)
 
 
 def _side(row: Any, host: Evidence, interned: Interned) -> Side:
@@ -105,10 +110,10 @@ def _side(row: Any, host: Evidence, interned: Interned) -> Side:
 
 
 def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At, interned: Interned) -> Side:
-    there = sa.and_(Parent.host == Device.host, Parent.path == Device.path, at.holds(Parent), at.holds(Device))
-    source = sa.join(sa.join(Device, Parent, there), tables.Profile, tables.Profile.digest == Device.profile)
-    columns = (Device.host, Device.profile, tables.Profile.body, Parent.name)
-    wanted = sa.select(*columns).select_from(source).where(Device.name == name)
+    there = tables.Profile.digest == Device.profile
+    columns = (Device.host, Device.path, Device.profile, tables.Profile.body)
+    wanted = sa.select(*columns).select_from(sa.join(Device, tables.Profile, there))
+    wanted = wanted.where(Device.name == name, at.holds(Device))
     if host is not None:
         wanted = wanted.where(Device.host == host.host)
     rows = list(connection.execute(wanted))
@@ -120,7 +125,9 @@ def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At,
         raise UsageError(f"{name!r} is on several hosts; name one as HOST/{name}: {hosts}", code="AMBIGUOUS")
     where = host or find_host(connection, rows[0].host, at)
     profile, support = interned.get(rows[0].profile, rows[0].body)
-    return Side(where, rows[0].name, profile, support, device=name, digest=rows[0].profile)
+    parent = at.rows(Parent, host=where.host)
+    named = connection.scalar(sa.select(parent.name).where(parent.path == rows[0].path))
+    return Side(where, named or rows[0].path, profile, support, device=name, digest=rows[0].profile)
 
 
 def _refuse_host(connection: sa.Connection, name: str, within: Evidence | None, at: At) -> None:
@@ -133,8 +140,8 @@ def _refuse_host(connection: sa.Connection, name: str, within: Evidence | None, 
 
 
 def _device_names(connection: sa.Connection, host: Evidence | None, at: At) -> list[str]:
-    wanted = sa.select(Device.name).where(at.holds(Device))
-    return list(connection.scalars(wanted.where(Device.host == host.host) if host else wanted))
+    there = at.rows(Device) if host is None else at.rows(Device, host=host.host)
+    return list(connection.scalars(sa.select(there.name)))
 
 
 def _offered(connection: sa.Connection, host: Evidence, parent: str, kind: str, at: At, interned: Interned) -> Side:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mdevreg.clocks import DEFAULT_MAX_SKEW_US
 from mdevreg_server.bus import AS_IT_IS, Wanted
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.ending import cancelled
@@ -39,6 +40,7 @@ class Single:
         say: Callable[[str], None],
         now_us: Callable[[], int],
         wanted: Wanted = AS_IT_IS,
+        max_skew_us: int = DEFAULT_MAX_SKEW_US,
     ) -> None:
         self._applied, self._catalog = applied, catalog
         self._room = partial(keep_room, client, ledger, writer, say)
@@ -62,6 +64,7 @@ class Single:
             say=say,
             written=herald.roll.heard,
             catch_up=herald.catch_up,
+            max_skew_us=max_skew_us,
         )
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
 from msgspec import structs
 
+from mdevreg.answering import answer_of
+from mdevreg.blame import MAX_POINTS, MAX_TURNS, Blame, Point, Said, Turn, said_of, turned
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
-from mdevreg.errors import MdevregError
+from mdevreg.errors import MdevregError, UsageError
 from mdevreg.facts import (
     Candidates,
     Drivers,
@@ -34,13 +37,15 @@ from mdevreg.query.questions import answered
 from mdevreg.query.reporting import report_of
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule
+from mdevreg.times import moment_of
 from mdevreg.wire import decode_facts, decode_parent
 from mdevreg_server import minutes, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
-from mdevreg_server.asking import At, at
+from mdevreg_server.asking import LATEST, At, at
+from mdevreg_server.blaming import entry_at, points_of
 from mdevreg_server.engine import converted, open_engine
-from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
+from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
 from mdevreg_server.hosts import document_in
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.tables import HostFact, RecordLog
@@ -58,17 +63,22 @@ def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # no
     return SqlDoor(engine)
 
 
-class SqlDoor:
-    """``mdevreg.query.door.Door`` over SQL. Usable from any thread."""
+def now_utc() -> datetime:
+    """The clock that tells the past from the future."""
+    return datetime.now(UTC)
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+
+class SqlDoor:
+    """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:
+        self.engine, self._clock = engine, clock
         self._beliefs = Beliefs()
 
     @contextmanager
     def _reading(self, moment: Moment) -> Iterator[tuple[sa.Connection, At]]:
-        with converted(self._engine), self._engine.connect() as connection:
-            yield connection, at(connection, moment)
+        with converted(self.engine), self.engine.connect() as connection:
+            yield connection, at(connection, moment, self._clock())
 
     def _believed(self, connection: sa.Connection, when: At) -> Interned:
         """Profiles as the registry understood them at that moment."""
@@ -77,12 +87,11 @@ class SqlDoor:
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
         with self._reading(moment) as (connection, when):
-            statement = sa.select(*COLUMNS, HostFact.kernel_release).select_from(joined(when))
-            if when.historical:
-                statement = statement.where(HostFact.hostname.is_not(None))
-            rows = list(connection.execute(statement.order_by(HostFact.hostname, tables.HostState.host)))
+            facts = when.rows(HostFact)
+            statement = sa.select(*columns_of(facts), facts.kernel_release).select_from(joined(facts, when))
+            rows = list(connection.execute(statement.order_by(facts.hostname, tables.HostState.host)))
             counts = [_counts(connection, table, when) for table in (tables.Parent, tables.Offer, tables.Device)]
-        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows))
+        return Hosts(when.position, tuple(_summary(row, when, counts) for row in rows), when.snapshot)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
@@ -93,18 +102,51 @@ class SqlDoor:
             knowledge = self._beliefs.at(connection, when.known_at)
         found: HostFacts | None = facts[0] if facts else None
         ordered: tuple[Parent, ...] = tuple(sorted(parents, key=lambda parent: parent.path))
-        return HostView(when.position, evidence, found, ordered, supports_of(ordered, knowledge))
+        supports = supports_of(ordered, knowledge)
+        return HostView(when.position, evidence, found, ordered, supports, when.snapshot)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
         with self._reading(moment) as (connection, when):
-            interned = self._believed(connection, when)
-            source = source_of(connection, possible(device), when, interned)
-            target = find_host(connection, possible(host), when)
-            offers = offers_of(connection, target, when, interned)
-        return Pair(
-            when.position, source, target, tuple(offers), _rules(interned), _tried(interned, source, offers, moment)
-        )
+            return self._pair(connection, possible(device), possible(host), when)
+
+    def _pair(self, connection: sa.Connection, device: str, host: str, when: At) -> Pair:
+        interned = self._believed(connection, when)
+        source = source_of(connection, device, when, interned)
+        target = find_host(connection, host, when)
+        offers = offers_of(connection, target, when, interned)
+        tried = _tried(interned, source, offers, when)
+        return Pair(when.position, source, target, tuple(offers), _rules(interned), tried)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when the answer to a pair is what it is, and what made it so; the last ``limit`` turns."""
+        if not 1 <= limit <= MAX_TURNS:
+            raise UsageError(f"limit is {limit}; 1 to {MAX_TURNS} turns are told")
+        device, to = possible(device), possible(to)
+        with self._reading(moment) as (connection, when):
+            known = self._beliefs.at(connection, when.known_at)
+            points = points_of(connection, device, to, when, known)
+            looked: list[Point] = []
+
+            def said(point: Point) -> Said:
+                looked.append(point)
+                return self._said(connection, device, to, point)
+
+            found = list(islice(turned(points[:MAX_POINTS], said), limit))
+            turns = tuple(_turn(connection, each) for each in found)
+            now = turns[0].after if turns else said(Point(moment.as_of or self._clock(), when.position, "record"))
+        complete = len(turns) == limit or len(points) <= MAX_POINTS
+        return Blame(device, to, now, turns, len(looked), complete, when.position, moment.as_of, when.snapshot)
+
+    def _said(self, connection: sa.Connection, device: str, to: str, point: Point) -> Said:
+        """What would have been answered, on record, at a point."""
+        moment = Moment(point.at, point.position)
+        host, _, rest = to.partition("/")
+        try:
+            pair = self._pair(connection, device, host, at(connection, moment, point.at))
+            return said_of(pair, answer_of(pair, rest, now=point.at, moment=moment))
+        except UsageError as error:  # not known, or not unambiguous, then
+            return Said(None, problem=error.message)
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         """A source, and every offer of its type in the fleet."""
@@ -113,7 +155,7 @@ class SqlDoor:
             source = source_of(connection, possible(device), when, interned)
             kind = source.profile.type
             offers = offers_of_type(connection, kind, when, interned) if kind is not None else []
-        tried = _tried(interned, source, offers, moment)
+        tried = _tried(interned, source, offers, when)
         return Candidates(when.position, source, tuple(offers), _rules(interned), tried)
 
     def loading(self, form: str, moment: Moment) -> Offers:
@@ -126,49 +168,48 @@ class SqlDoor:
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
         with self._reading(moment) as (connection, when):
-            return RuleList(when.position, _rules(self._believed(connection, when)))
+            return RuleList(when.position, _rules(self._believed(connection, when)), when.snapshot)
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule, where no registry is running on this database."""
-        with writing_alone(self._engine.url) as book:
+        with writing_alone(self.engine.url) as book:
             return book.add_rule(draft)
 
     def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
         """End a rule, where no registry is running on this database."""
-        with writing_alone(self._engine.url) as book:
+        with writing_alone(self.engine.url) as book:
             return book.end_rule(possible(rule), at=at, author=author)
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
         with self._reading(moment) as (connection, when):
             host, changes = history_of(connection, possible(name), when, limit)
-        return History(when.position, host, changes)
+        return History(when.position, host, changes, when.snapshot)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""
-        table = tables.DriverBuild
-        build = (table.name, table.module, table.kernel_release, table.version, table.srcversion, table.build_id)
-        many = (sa.func.count(table.host.distinct()).label("hosts"), sa.func.count().label("parents"))
         with self._reading(moment) as (connection, when):
-            statement = sa.select(*build, *many).where(when.holds(table)).group_by(*build)
-            rows = list(connection.execute(statement))
+            table = when.rows(tables.DriverBuild)
+            build = (table.name, table.module, table.kernel_release, table.version, table.srcversion, table.build_id)
+            many = (sa.func.count(table.host.distinct()).label("hosts"), sa.func.count().label("parents"))
+            rows = list(connection.execute(sa.select(*build, *many).group_by(*build)))
         found = sorted((_spread(row) for row in rows), key=_by_name)
-        return Drivers(when.position, tuple(found))
+        return Drivers(when.position, tuple(found), when.snapshot)
 
     def decisions(self, asked: DecisionsAsked) -> DecisionList:
         """The newest of some recorded answers, oldest first."""
-        with converted(self._engine), self._engine.connect() as connection:
+        with converted(self.engine), self.engine.connect() as connection:
             return minutes.page(connection, asked)
 
     def decision(self, name: str) -> Decision:
         """The recorded answer of that id, as it was told."""
-        with converted(self._engine), self._engine.connect() as connection:
+        with converted(self.engine), self.engine.connect() as connection:
             return minutes.decision_of(connection, name)
 
     def record(self, draft: DecisionDraft) -> Decision:
         """Answer a question, and record the answer, where no registry is running on this database."""
-        answer = answered(self, draft, now=datetime.now(UTC))
-        with writing_alone(self._engine.url) as book:
+        answer = answered(self, draft, now=self._clock())
+        with writing_alone(self.engine.url) as book:
             return book.record(draft, answer, via="sql")
 
     def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
@@ -180,13 +221,13 @@ class SqlDoor:
 
     def report(self, draft: OutcomeDraft) -> OutcomeReport:
         """Report how a real migration ended, where no registry is running on this database."""
-        report = report_of(self, draft, now=datetime.now(UTC))
-        with writing_alone(self._engine.url) as book:
+        report = report_of(self, draft, now=self._clock())
+        with writing_alone(self.engine.url) as book:
             return book.report(report)
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -197,16 +238,23 @@ class SqlDoor:
         self.close()
 
 
+def _turn(connection: sa.Connection, found: tuple[Point, Said, Said]) -> Turn:
+    point, before, after = found
+    return Turn(point, before, after, None if point.cause == "time" else entry_at(connection, point.position))
+
+
 def _rules(interned: Interned) -> tuple[Rule, ...]:
     return tuple(interned.knowledge.rules.values())
 
 
-def _tried(interned: Interned, source: Side, offers: Iterable[Side], moment: Moment) -> tuple[OutcomeReport, ...]:
-    return interned.knowledge.tried_between(source.digest, (offer.digest for offer in offers), moment.as_of)
+def _tried(interned: Interned, source: Side, offers: Iterable[Side], when: At) -> tuple[OutcomeReport, ...]:
+    as_of = None if when.as_of == LATEST else moment_of(when.as_of)
+    return interned.knowledge.tried_between(source.digest, (offer.digest for offer in offers), as_of)
 
 
 def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
-    statement = sa.select(table.host, sa.func.count()).where(when.holds(table)).group_by(table.host)
+    there = when.rows(table)
+    statement = sa.select(there.host, sa.func.count()).group_by(there.host)
     return {host: count for host, count in connection.execute(statement)}  # noqa: C416  (rows are no pairs to mypy)
 
 
@@ -217,9 +265,9 @@ def _summary(row: Any, when: At, counts: list[dict[str, int]]) -> HostSummary:
 
 def _documents(connection: sa.Connection, table: Any, host: str, when: At, decode: Callable[[bytes], Any]) -> list[Any]:
     """The documents behind a host's rows: they are kept once, in the log."""
-    there = sa.join(table, RecordLog, RecordLog.position == table.position)
-    statement = sa.select(RecordLog.body, RecordLog.position).select_from(there)
-    rows = connection.execute(statement.where(table.host == host, when.holds(table)))
+    there = when.rows(table, host=host)
+    source = sa.join(there, RecordLog, RecordLog.position == there.position)
+    rows = connection.execute(sa.select(RecordLog.body, RecordLog.position).select_from(source))
     return [decode(document_in(row.body, row.position).raw) for row in rows]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.clocks import DEFAULT_MAX_SKEW_US
 from mdevreg_server.bus import Wanted
 from mdevreg_server.ending import cancelled
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS
@@ -48,6 +49,7 @@ class Floor(msgspec.Struct, frozen=True):
     max_bytes: int | None
     now_us: Callable[[], int]
     say: Callable[[str], None]
+    max_skew_us: int = DEFAULT_MAX_SKEW_US
 
     @property
     def wanted(self) -> Wanted:

@@ -38,7 +38,11 @@ class RecordLog(Base):
     """Every record, as it came, in the order in which it was committed."""
 
     __tablename__ = "record_log"
-    __table_args__ = (UniqueConstraint("host", "epoch", "seq"), CheckConstraint("position >= 1", name="position"))
+    __table_args__ = (
+        UniqueConstraint("host", "epoch", "seq"),
+        CheckConstraint("position >= 1", name="position"),
+        Index(None, "committed_at_us"),  # what was known at a time
+    )
 
     position: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
     host: Mapped[str] = mapped_column(Text)
@@ -83,10 +87,15 @@ class HostState(Base):
 _CLUSTERED = {"sqlite_with_rowid": False}
 
 
-def _checks() -> tuple[CheckConstraint, ...]:
+def _arguments(*indexes: Index) -> tuple[Any, ...]:
+    """Of every interval table: what holds at a time is found for one host and for the fleet (``reach``)."""
     return (
         CheckConstraint("valid_from_us < valid_to_us", name="valid"),
         CheckConstraint("system_from < system_to", name="system"),
+        Index(None, "host", "reach", "valid_from_us"),
+        Index(None, "reach", "valid_from_us"),
+        *indexes,
+        _CLUSTERED,
     )
 
 
@@ -99,10 +108,11 @@ class _Interval:
     ended_at: Mapped[int] = mapped_column(Big, sort_order=93)  # the position that told valid_to_us
     system_from: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=91)
     system_to: Mapped[int] = mapped_column(Big, sort_order=94)
+    reach: Mapped[int] = mapped_column(Integer, server_default="63", sort_order=95)  # mdevreg_server.reach
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return (*_checks(), _CLUSTERED)
+        return _arguments()
 
 
 class HostFact(_Interval, Base):
@@ -139,7 +149,7 @@ class Offer(_Interval, Base):
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
         # "Who offers this type, at these two times" must not scan the history of all others.
-        return (*_checks(), Index(None, "type", "system_to", "valid_to_us"), _CLUSTERED)
+        return _arguments(Index(None, "type", "reach", "valid_from_us"))
 
 
 class Device(_Interval, Base):
@@ -156,7 +166,7 @@ class Device(_Interval, Base):
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return (*_checks(), Index(None, "name"), _CLUSTERED)
+        return _arguments(Index(None, "name"))
 
 
 class DriverBuild(_Interval, Base):
@@ -189,7 +199,7 @@ class StreamPosition(Base):
 
 
 class HostPresence(Base):
-    """When each host was last heard, and whether two agents claim to be it."""
+    """When each host was last heard, how far its clock is off, and whether two agents claim to be it."""
 
     __tablename__ = "host_presence"
 
@@ -198,6 +208,18 @@ class HostPresence(Base):
     leaving: Mapped[int] = mapped_column(Integer)
     conflict: Mapped[str | None] = mapped_column(Text)  # what was seen; NULL: none
     conflict_since_us: Mapped[int | None] = mapped_column(Big)
+    skew_us: Mapped[int | None] = mapped_column(Big)  # its clock less the registry's; NULL: not measured
+    skew_at_us: Mapped[int | None] = mapped_column(Big)  # when that was measured
+    skew_beyond_us: Mapped[int | None] = mapped_column(Big)  # the same, if it was beyond the bound
+
+
+class RecordClock(Base):
+    """Records of hosts whose clocks were measured beyond the bound when these were committed. Only ever added to."""
+
+    __tablename__ = "record_clock"
+
+    position: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
+    skew_us: Mapped[int] = mapped_column(Big)
 
 
 class Quarantine(Base):

@@ -16,6 +16,7 @@ from mdevreg.times import moment_of
 from mdevreg_server.asking import At
 from mdevreg_server.evidence import find_host
 from mdevreg_server.intervals import Shape, shapes
+from mdevreg_server.stamps import timed
 from mdevreg_server.tables import Device, Parent, Profile
 
 #: host, then the key columns of the table
@@ -51,7 +52,7 @@ def history_of(connection: sa.Connection, name: str, at: At, limit: int) -> tupl
             for identity, spans in _spans(connection, shape, wanted, at).items():
                 changes += _changes(kind, identity, words, spans, at)
     changes.sort(key=lambda change: (change.valid_from, change.position, change.object, change.name))
-    return host, tuple(changes[-limit:])
+    return host, timed(connection, changes[-limit:])
 
 
 def _who(connection: sa.Connection, name: str, at: At) -> tuple[str, str | None]:

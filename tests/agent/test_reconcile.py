@@ -8,6 +8,7 @@ import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,12 @@ def test_a_host_announces_itself_completely_and_its_receipt_empties_the_outbox(
         assert kinds(peer.of("h1")) == ["host", "parent", "complete"]
         assert {record.cause.kind for record in peer.of("h1")} == {"startup"}
         assert peer.beats[-1].digest == peer.hosts["h1"].digest == peer.of("h1")[-1].digest
+        before = datetime.now(UTC)
+        heard = len(peer.beats)
+        await until(lambda: len(peer.beats) > heard + 1, "beats")
+        sent_at = peer.beats[-1].at
+        assert sent_at is not None
+        assert before <= sent_at <= datetime.now(UTC)
 
     with_peer(nats_server, scenario)
 

@@ -1,8 +1,9 @@
 """`make bench`: how fast, as ratios inside one run. Absolute figures move with the machine; ratios are to be read.
 
 ARGS: ``--rounds N`` (default 5), ``--records N`` (default 10000),
-``--only ingest|latency|agent|storm|partitions|queries|network``, ``--hosts N`` (default 10000: the fleet of storm,
-queries and network), ``--markdown FILE`` (the tables of queries and network).
+``--only ingest|latency|agent|storm|partitions|queries|network|past``, ``--hosts N`` (default 10000: the fleet of
+storm, queries and network), ``--rows N`` (a length of history for past; may be given several times),
+``--markdown FILE`` (the tables of queries and network).
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--only", choices=["ingest", "latency", "agent", "storm", "partitions", "queries", "network"])
+    parser.add_argument(
+        "--only", choices=["ingest", "latency", "agent", "storm", "partitions", "queries", "network", "past"]
+    )
+    parser.add_argument("--rows", type=int, action="append")
     parser.add_argument("--hosts", type=int, default=10_000)
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
@@ -57,6 +61,10 @@ def main() -> None:
             import bench_partitions
 
             bench_partitions.report(Path(folder), rounds=options.rounds, records=options.records)
+        if options.only in (None, "past"):
+            import bench_past
+
+            bench_past.report(Path(folder), rounds=options.rounds, sizes=options.rows or bench_past.SIZES)
         tables: list[Table] = []
         if options.only in (None, "queries"):
             import bench_queries

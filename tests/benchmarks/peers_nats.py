@@ -58,11 +58,14 @@ def values_of(host: Host) -> dict[str, bytes]:
 async def fill(bucket: KeyValue) -> Cache:
     """The cache as it stands when the watch has told everything there is."""
     cache: Cache = {}
+    keys = (await bucket.status()).values
     watcher = await bucket.watchall()
     async for entry in watcher:
-        if entry is None:
+        if entry is not None:
+            cache[entry.key] = json.loads(entry.value or b"{}")
+        # nats-py's own mark of the end comes first where all was delivered before it asked what is pending.
+        if len(cache) >= keys:
             break
-        cache[entry.key] = json.loads(entry.value or b"{}")
     return cache
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 import yaml
+from msgspec import structs
 
 from mdevreg.errors import UsageError
 from mdevreg.facts import Drivers, History, Hosts, HostView
@@ -18,7 +19,7 @@ from mdevreg.records import Device
 from mdevreg.shipped import shipped_entries
 from support.command_line import CommandLine
 from support.memory_door import MemoryDoor, MemoryHost, State
-from support.small_fleet import LONELY, NOW, UUID, host, mtty, other_parent, recorded_mtty, small_fleet
+from support.small_fleet import LONELY, NOW, UUID, host, mtty, other_parent, recorded_mtty, small_fleet, small_hosts
 
 _OUTCOMES = [
     (["can-migrate", UUID, "--to", "beta"], 0, "yes: "),
@@ -214,3 +215,35 @@ def test_an_ambiguous_host_name_is_a_wrong_question(line: CommandLine) -> None:
     done = line("show", "alpha")
     assert done.code == UsageError.exit_code
     assert "id-alpha, id-twin" in done.err
+
+
+def test_a_wrong_clock_is_shown_and_a_right_one_takes_no_room(line: CommandLine) -> None:
+    """A column in tables only where there is one to tell of; in csv and json always."""
+    assert "CLOCK" not in line("hosts").out
+    assert line("hosts", "-o", "csv").first.endswith(",state,clock_skew_s")
+    slow = structs.replace(host("slow", mtty("2")), clock_skew_s=-7_200.25)
+    line.door = lambda: MemoryDoor([*small_hosts(), slow], clock=lambda: NOW)
+    table = line("hosts").out.splitlines()
+    assert table[0].split()[-1] == "CLOCK_SKEW_S"
+    assert {row.split()[-1] for row in table[1:8]} == {"-", "-7200.25"}
+    assert "clock: 2 h behind the registry's; `history` flags its records" in line("show", "slow").out
+    assert "clock:" not in line("show", "alpha").out
+    told = json.loads(line("show", "slow", "-o", "json").out)
+    assert told["evidence"]["clock_skew_s"] == -7_200.25
+
+
+def test_a_flagged_change_says_so_in_the_table_and_has_all_three_times_in_json(line: CommandLine) -> None:
+    """The flag, by how much, and what it means below; nothing of it where no clock was wrong."""
+    assert "FLAG" not in line("history", "alpha").out
+    fast = State(NOW - timedelta(hours=2), 7, host("fast").states[0].facts, (mtty("2"),), ahead_s=129_600.5)
+    line.door = lambda: MemoryDoor([MemoryHost("id-fast", (fast,), NOW)], clock=lambda: NOW)
+    out = line("history", "fast").out.splitlines()
+    assert out[0].split()[-2:] == ["FLAG", "CLOCK_SKEW_S"]
+    assert out[1].split()[-2:] == ["CLOCK_AHEAD", "129600.5"]
+    assert any(text.startswith("flag: the clock of the host was wrong") for text in out)
+    [change, *_] = json.loads(line("history", "fast", "-o", "json").out)["changes"]
+    assert (change["flag"], change["clock_skew_s"]) == ("CLOCK_AHEAD", 129_600.5)
+    assert change["observed_at"] == "2026-11-25T20:00:00.500000Z"
+    assert change["received_at"] == change["committed_at"] == "2026-11-24T08:00:00Z"
+    header = "observed_at,received_at,committed_at,flag,clock_skew_s"
+    assert line("history", "fast", "-o", "csv").first.endswith(header)

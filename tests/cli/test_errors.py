@@ -46,7 +46,7 @@ _WRONG = [
     ["hosts", "--timeout", "-1"],
     ["hosts", "--timeout", "soon"],
     ["hosts", "--as-of", "2026-11-24T10:00:01Z"],
-    ["hosts", "--as-of", "yesterday"],
+    ["hosts", "--as-of", "last monday"],
     ["show", "al\udcffpha"],
 ]
 

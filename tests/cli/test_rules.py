@@ -95,7 +95,7 @@ def test_everything_that_a_rule_has_can_be_stated(line: CommandLine, door: Memor
         (["rule", "add", "pin", "--message", "x"], "a pin needs the versions"),
         (["rule", "add", "match", "--message", "x"], "at least one"),
         ([*DENY, "--until", "-1h"], "not after its beginning"),
-        ([*DENY, "--until", "tomorrow"], "+7d"),
+        ([*DENY, "--until", "next week"], "+7d"),
         ([*DENY, "--until", "+1x"], "+7d"),
         ([*DENY, "--since", "+99999999d"], "no time"),
         (["rule", "add", "deny", "--message", ""], "message"),

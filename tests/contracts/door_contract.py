@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Evidence, Moment, Side
+from mdevreg.moments import moment_in
 from mdevreg.query import questions
 from mdevreg.query.door import Door
 from mdevreg.support import NoSupport, StreamSupport
@@ -41,6 +44,22 @@ MOMENTS = {
     "as known before beta": Moment(known_at=5),
     "as known then, of then": Moment(as_of=_second(4), known_at=8),
 }
+
+
+#: What nobody can know yet.
+AHEAD = {
+    "as_of": Moment(as_of=datetime(2999, 1, 1, tzinfo=UTC)),
+    "known_at": Moment(known_at=datetime(2999, 1, 1, tzinfo=UTC)),
+    "position": Moment(known_at=10_000),
+}
+#: Questions to every door, the first two of lists that stand in any moment.
+ASKING: list[Callable[[Door, Moment], Any]] = [
+    lambda door, moment: door.hosts(moment),
+    lambda door, moment: door.drivers(moment),
+    lambda door, moment: door.host("alpha", moment),
+    lambda door, moment: door.history("alpha", moment, 10),
+    lambda door, moment: door.rules(moment),
+]
 
 
 def _same(side: Side) -> Side:
@@ -74,12 +93,36 @@ class DoorContract:
         beta = hosts.hosts[1]
         assert (beta.parents, beta.types, beta.devices, beta.kernel_release) == (2, 2, 0, "6.12.0")
 
-    def test_before_everything_nothing_is_known(self, door: Door) -> None:
-        before = Moment(as_of=_second(-1))
-        assert door.hosts(before).hosts == ()
-        assert door.drivers(before).drivers == ()
-        with pytest.raises(NotFoundError):
-            door.host("alpha", before)
+    @pytest.mark.parametrize("before", [Moment(as_of=_second(-1)), Moment(known_at=0)], ids=["as_of", "known_at"])
+    def test_before_everything_nothing_is_known_and_that_is_no_empty_list(self, door: Door, before: Moment) -> None:
+        for ask in ASKING:
+            with pytest.raises(UsageError, match="2026-11-24") as caught:
+                ask(door, before)
+            assert caught.value.code == "BEFORE_HISTORY"
+
+    @pytest.mark.parametrize("ahead", AHEAD.values(), ids=AHEAD)
+    def test_what_is_still_to_come_is_refused(self, door: Door, ahead: Moment) -> None:
+        for ask in ASKING:
+            with pytest.raises(UsageError) as caught:
+                ask(door, ahead)
+            assert caught.value.code == "FUTURE"
+
+    @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+    def test_a_list_tells_the_token_that_gives_it_again(self, door: Door, moment: Moment) -> None:
+        for ask in ASKING[:2]:
+            told = ask(door, moment)
+            token = told.snapshot
+            again = moment_in(token)
+            assert again.known_at == (moment.known_at or memory_door().position)
+            assert again.as_of == moment.as_of or moment.as_of is None
+            assert ask(door, again).snapshot == token
+            assert msgspec.json.encode(ask(door, again)) == msgspec.json.encode(ask(door, again))
+
+    def test_a_clock_beyond_the_bound_is_told_of_now_and_not_of_the_past(self, door: Door) -> None:
+        wrong = {each.evidence.hostname: each.evidence.clock_skew_s for each in door.hosts(NOW).hosts}
+        assert {name: skew for name, skew in wrong.items() if skew is not None} == {"eta": -7_200.25}
+        assert door.host("eta", NOW).evidence.clock_skew_s == -7_200.25
+        assert door.host("eta", Moment(as_of=_second(60))).evidence.clock_skew_s is None
 
     @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
     def test_a_host_is_shown_whole_as_of_the_moment(self, door: Door, moment: Moment) -> None:
@@ -134,6 +177,15 @@ class DoorContract:
         assert starts == sorted(starts)
         assert {change.host for change in whole.changes} == {"host-a"}
         assert door.history("alpha", NOW, 2).changes == whole.changes[-2:]
+
+    def test_history_tells_the_three_times_of_each_record(self, door: Door) -> None:
+        changes = door.history("alpha", NOW, 1_000).changes
+        assert changes
+        for change in changes:
+            assert change.observed_at == change.valid_from
+            assert change.received_at == _second(3_600 + change.position)
+            assert change.committed_at == _second(3_600 + len(records_of()) + 1)
+            assert (change.flag, change.clock_skew_s) == (None, None)
 
     def test_history_goes_no_further_than_the_moment(self, door: Door) -> None:
         changes = door.history("alpha", Moment(as_of=_second(3)), 1_000).changes

@@ -59,6 +59,7 @@ hosts = st.builds(
     parents=parents(),
     in_sync=st.sampled_from([True, True, True, False]),
     silent_s=st.sampled_from([0.0, 1.0, 30.0, 59.9, 60.0, 60.1, 900.0, None]),
+    skew_us=st.sampled_from([None, None, -7_200_000_400, 5_000_001]),
     leaving=st.sampled_from([False, False, False, True]),
     conflict=st.sampled_from([False, False, False, True]),
 )

@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
-from mdevreg import subjects
+from mdevreg import subjects, wire
 from mdevreg.query.questions import can_migrate
+from mdevreg.records import BEAT_SCHEMA, EMPTY_DIGEST, Beat
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
 from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.http.health import Stream, Vitals
 from mdevreg_server.http.metrics import Figures
 from mdevreg_server.tally import Tally
-from support.bus_client import ask, publish
+from support.bus_client import ask, publish, say
 from support.door_fleet import ASKED, FLEET, fill, memory_door
 from support.faces import LOOPBACK, faced
 from support.hosts import look, mtty, uuid_of
@@ -38,6 +40,11 @@ def _read(text: bytes) -> dict[str, float]:
         for family in text_string_to_metric_families(text.decode())
         for sample in family.samples
     }
+
+
+def _beat(host: str, at: datetime) -> bytes:
+    beat = Beat(schema=BEAT_SCHEMA, host=host, epoch="e", seq=0, digest=EMPTY_DIGEST, at=at)
+    return wire.encode(beat)
 
 
 def _figures(url: str) -> dict[str, float]:
@@ -73,6 +80,12 @@ def test_the_figures_follow_what_happens(tmp_path: Path) -> None:
         before = _figures(url)
         assert before["mdevreg_hosts"] == before["mdevreg_stale_hosts"] + 1 == len(FLEET)  # one said goodbye
         assert before["mdevreg_conflicting_hosts"] == 1
+        assert (before["mdevreg_skewed_hosts"], before["mdevreg_clock_skew_max_seconds"]) == (0, 0)  # all are silent
+        clocks = {"fast": 3_600, "right": 0, "slow": -60}
+        for host, ahead_s in clocks.items():
+            say(broker.url, subjects.beat(host), _beat(host, datetime.now(UTC) + timedelta(seconds=ahead_s)))
+        eventually(lambda: _figures(url)["mdevreg_skewed_hosts"] == 2, "their clocks are measured")
+        assert 3_595 <= _figures(url)["mdevreg_clock_skew_max_seconds"] <= 3_600
         assert posted(url, "/v1/can-migrate", QUESTION).status == 200
         assert asked(url, f"/v1/targets?device={uuid_of(1)}").status == 200
         publish(broker.url, [*Publisher("new").snapshot(look(mtty())), b"no record"])

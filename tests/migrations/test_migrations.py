@@ -174,7 +174,16 @@ def _answers(engine: sa.Engine, told: dict[str, Any], known_at: int | None = Non
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     for name in ("hosts", "drivers", "history", "device"):
         plain[name]["position"] = told[name]["position"]
-    return plain
+    return {name: _as_told(plain[name], told[name]) for name in plain}
+
+
+def _as_told(found: Any, told: Any) -> Any:
+    """Without the fields that answers were given since."""
+    if isinstance(found, dict) and isinstance(told, dict):
+        return {key: _as_told(value, told[key]) for key, value in found.items() if key in told}
+    if isinstance(found, list) and isinstance(told, list) and len(found) == len(told):
+        return [_as_told(*pair) for pair in zip(found, told, strict=True)]
+    return found
 
 
 def _pair(door: Door, name: str, moment: Moment) -> list[Any]:
@@ -205,11 +214,11 @@ def test_a_log_with_amendments_is_not_taken_back_to_a_program_that_can_not_read_
     desk = Desk(empty)
     desk.take(*records_of())
     desk.book.add_rule(RULE)
-    before = (projections(empty), rows(empty, Log))
+    log = rows(empty, Log)
     with pytest.raises(RuntimeError, match="holds 1 amendments, which the program before can't read"):
         _downgrade(empty, "0001")
     assert revision.current(empty) == "0002"
-    assert (projections(empty), rows(empty, Log)) == before
+    assert rows(empty, Log) == log
 
 
 def _fill_log(engine: sa.Engine) -> None:

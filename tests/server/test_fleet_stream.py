@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from mdevreg.catalog import Entry
 from mdevreg.knowledge import NOTHING, RuleChange
 from mdevreg.published import FLEET_SCHEMA, bucket_of, decode_digest, decode_head
 from mdevreg.query.pulling import life_of
-from mdevreg.records import SCHEMA, Beat, Parent, digest_of
+from mdevreg.records import BEAT_SCHEMA, Beat, Parent, digest_of
 from mdevreg.rules import Rule
 from mdevreg_server import herald, ingest, presence, pulse
 from mdevreg_server.broker import Broker
@@ -72,15 +73,17 @@ class Scene:
         publish(self.broker.url, records)
         self.beat(publisher)
 
-    def beat(self, publisher: Publisher, *, leaving: bool = False) -> None:
-        """A sign of life."""
+    def beat(self, publisher: Publisher, *, leaving: bool = False, ahead_s: float | None = None) -> None:
+        """A sign of life; of an agent that tells its clock, if that is ahead by so much."""
+        at = None if ahead_s is None else datetime.now(UTC) + timedelta(seconds=ahead_s)
         beat = Beat(
-            schema=SCHEMA,
+            schema=BEAT_SCHEMA,
             host=publisher.host,
             epoch=publisher.epoch,
             seq=publisher.seq,
             digest=publisher.digest,
             leaving=leaving,
+            at=at,
         )
         say(self.broker.url, subjects.beat(publisher.host), wire.encode(beat))
 
@@ -142,6 +145,10 @@ def _all(scene: Scene) -> list[Msg]:
 
 def _subjects(scene: Scene) -> list[str]:
     return [msg.subject.removeprefix(f"{subjects.FLEET}.") for msg in _all(scene)]
+
+
+def _of_hosts(order: list[str]) -> list[str]:
+    return [subject for subject in order if subject.startswith(("host.", "digest."))]
 
 
 def _last_seq(scene: Scene) -> int:
@@ -313,6 +320,30 @@ def test_presence_is_what_the_database_says_of_it(scene: Scene) -> None:
         registry.until(lambda: not scene.reader.read_on().hosts["host-1"].conflict, "its state says so too")
 
 
+def test_a_clock_beyond_the_bound_is_told_until_it_is_right(scene: Scene) -> None:
+    """Of the database, to readers who follow, and to those who come later; an agent of before tells nothing."""
+    with scene.serving(max_clock_skew_s=30.0) as registry:
+        one, two, three = _hosts(scene, 1, 2, 3)
+        scene.beat(one, ahead_s=7_200.0)
+        scene.beat(two, ahead_s=-90.0)
+        scene.beat(three, ahead_s=20.0)
+        registry.until(lambda: evidence_in(scene.url)["host-2"].clock_skew_s is not None, "they are measured")
+        scene.agree(registry)
+        told = {host: evidence.clock_skew_s for host, evidence in evidence_in(scene.url).items()}
+        assert told == {"host-1": pytest.approx(7_200, abs=5), "host-2": pytest.approx(-90, abs=5), "host-3": None}
+        assert scene.reader.presence("host-1").skew_us.keys() >= {"host-1"}
+        assert any(line.startswith("clock.skewed host=host-1 skew_s=+7") for line in registry.said)
+        scene.beat(one)
+        scene.beat(two, ahead_s=0.0)
+        registry.until_said("clock.right host=host-2")
+        registry.until(lambda: set(_skews(scene)) == {None}, "they are right")
+        scene.agree(registry)
+
+
+def _skews(scene: Scene) -> list[float | None]:
+    return [evidence.clock_skew_s for evidence in evidence_in(scene.url).values()]
+
+
 def test_a_conflict_that_is_cleared_at_once_leaves_no_trace(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two rounds it came, wrote the host's presence, and went."""
     with scene.serving() as registry:
@@ -347,8 +378,7 @@ def test_a_digest_counts_what_is_before_it_and_comes_when_all_is_quiet(scene: Sc
         scene.agree(registry)
         told = decode_digest(scene.reader.below("digest")["0"])
         assert (told.hosts, len(told.buckets)) == (20, len({bucket_of(f"host-{n}") for n in range(20)}))
-        order = _subjects(scene)
-        assert order.index("digest.0") > max(at for at, subject in enumerate(order) if subject.startswith("host."))
+        registry.until(lambda: _of_hosts(_subjects(scene))[-1] == "digest.0", "it is the last word on them")
 
 
 def test_what_the_stream_has_and_the_database_has_not_is_taken_back(scene: Scene) -> None:

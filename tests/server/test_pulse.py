@@ -12,7 +12,8 @@ from nats.aio.client import Client
 
 from mdevreg import subjects, wire
 from mdevreg.errors import UnreachableError
-from mdevreg.records import EMPTY_DIGEST, SCHEMA, Beat
+from mdevreg.records import BEAT_SCHEMA, EMPTY_DIGEST, Beat
+from mdevreg.times import moment_of
 from mdevreg_server import pulse
 from mdevreg_server.broker import Broker
 from mdevreg_server.presence import Heard
@@ -55,15 +56,18 @@ class Ward:
             raise self.broken
         self.asked += hosts
 
-    async def beat(self, publisher: Publisher, *, leaving: bool = False, subject: str | None = None) -> None:
-        """A beat of an agent that has sent all that the publisher has."""
+    async def beat(
+        self, publisher: Publisher, *, leaving: bool = False, subject: str | None = None, ahead_us: int | None = None
+    ) -> None:
+        """A beat of an agent that has sent all that the publisher has; ``ahead_us``: its clock, if it tells it."""
         beat = Beat(
-            schema=SCHEMA,
+            schema=BEAT_SCHEMA,
             host=publisher.host,
             epoch=publisher.epoch,
             seq=publisher.seq,
             digest=publisher.digest if publisher.seq else EMPTY_DIGEST,
             leaving=leaving,
+            at=None if ahead_us is None else moment_of(self.now_us + ahead_us),
         )
         await self.send(subject or subjects.beat(publisher.host), wire.encode(beat))
 
@@ -81,6 +85,19 @@ class Ward:
         await until(lambda: heard == 1, "the broker has delivered")
         await asyncio.sleep(0.02)
         await follower.unsubscribe()
+
+    def clocks(self) -> dict[str, tuple[int | None, int | None, int | None]]:
+        """Skew in ms, seconds since the start when it was measured, and the skew in ms again if beyond the bound."""
+        columns = (HostPresence.host, HostPresence.skew_us, HostPresence.skew_at_us, HostPresence.skew_beyond_us)
+        with self.engine.connect() as connection:
+            return {
+                host: (
+                    None if skew is None else skew // 1_000,
+                    None if at is None else (at - START_US) // 1_000_000,
+                    None if beyond is None else beyond // 1_000,
+                )
+                for host, skew, at, beyond in connection.execute(sa.select(*columns))
+            }
 
     def seen(self) -> dict[str, tuple[int, int, str | None]]:
         """Presence: seconds since the start, leaving, conflict."""
@@ -128,6 +145,80 @@ def test_a_beat_is_a_sign_of_life_and_a_goodbye_is_kept(desk: Desk, nats_server:
         assert ward.asked == []
 
     _with_ward(desk.engine, nats_server, work)
+
+
+def test_clocks_are_measured_from_beats_and_told_beyond_the_bound(desk: Desk, nats_server: Broker) -> None:
+    """The bound itself is not beyond; records between beats leave a measurement alone; who goes is said once."""
+    fast, slow, right = Publisher("fast"), Publisher("slow"), Publisher("right")
+
+    async def work(ward: Ward) -> None:
+        for _ in range(2):
+            await ward.beat(fast, ahead_us=5_001_000)
+            await ward.beat(slow, ahead_us=-7_200_000_000)
+            await ward.beat(right, ahead_us=5_000_000)
+            await ward.pulse.flush()
+            assert ward.clocks() == {
+                "fast": (5_001, 0, 5_001),
+                "slow": (-7_200_000, 0, -7_200_000),
+                "right": (5_000, 0, None),
+            }
+        ward.now_us += 1_000_000
+        ward.pulse.reported(["fast"])
+        await ward.pulse.flush()
+        assert ward.clocks()["fast"] == (5_001, 0, 5_001)
+        assert ward.said == ["clock.skewed host=fast skew_s=+5.001", "clock.skewed host=slow skew_s=-7200"]
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_a_slow_beat_does_not_move_a_clock_and_a_clock_that_was_set_is_noticed(desk: Desk, nats_server: Broker) -> None:
+    """Forward at once, since no beat comes before it was sent; backward within two windows of 30 s."""
+    host = Publisher("host-1")
+    skews: list[int | None] = []
+
+    async def work(ward: Ward) -> None:
+        for second, ahead_us in (
+            (0, 0),
+            (10, -8_000_000),
+            (20, 6_000_000),
+            (30, 0),
+            (40, 0),
+            (55, 0),
+            (60, 0),
+            (61, 0),
+        ):
+            ward.now_us = START_US + second * 1_000_000
+            await ward.beat(host, ahead_us=ahead_us)
+            await ward.pulse.flush()
+            skews.append(ward.clocks()["host-1"][2])
+        assert skews == [None, None, 6_000, 6_000, 6_000, 6_000, None, None]
+        assert ward.said == ["clock.skewed host=host-1 skew_s=+6", "clock.right host=host-1"]
+
+    _with_ward(desk.engine, nats_server, work)
+
+
+def test_an_agent_that_does_not_tell_its_time_has_no_measured_clock(desk: Desk, nats_server: Broker) -> None:
+    """Agents of before: also one that takes the place of a newer one. A new registry leaves what others measured."""
+    host = Publisher("host-1")
+
+    async def work(ward: Ward) -> None:
+        await ward.beat(host)
+        await ward.pulse.flush()
+        assert ward.clocks() == {"host-1": (None, None, None)}
+        await ward.beat(host, ahead_us=9_000_000)
+        await ward.pulse.flush()
+        assert ward.clocks() == {"host-1": (9_000, 0, 9_000)}
+
+    async def later(ward: Ward) -> None:
+        ward.pulse.reported(["host-1"])
+        await ward.pulse.flush()
+        assert ward.clocks() == {"host-1": (9_000, 0, 9_000)}
+        await ward.beat(host)
+        await ward.pulse.flush()
+        assert ward.clocks() == {"host-1": (None, None, None)}
+
+    _with_ward(desk.engine, nats_server, work)
+    _with_ward(desk.engine, nats_server, later)
 
 
 def test_a_host_that_is_ahead_of_what_is_known_grows_old(desk: Desk, nats_server: Broker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ from mdevreg_server.tables import PROJECTIONS
 from support.hosts import crooked, look, mtty, some_life, told, uuid_of
 from support.publisher import Publisher
 from support.registry import Desk, logged, projections, refused
+
+AT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def _eventful(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +41,7 @@ def _eventful(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _answers(engine: sa.Engine) -> list[object]:
-    with SqlDoor(engine) as door:
+    with SqlDoor(engine, lambda: AT) as door:
         moments = [NOW, *(Moment(known_at=position) for position, _, _ in logged(engine))]
         found: list[object] = []
         for moment in moments:

@@ -9,12 +9,14 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg import wire
+from mdevreg.clocks import Skew
 from mdevreg.records import HostBody, HostFacts, Parent, ParentBody, TombstoneBody
 from mdevreg.rules import Rule, Scope
 from mdevreg.shipped import shipped_entries
 from mdevreg.times import micros
 from mdevreg_server.presence import Heard, flag_conflict, heard
 from mdevreg_server.rulebook import Rulebook
+from mdevreg_server.skews import Clock
 from support.hosts import look, mtty
 from support.memory_door import MemoryDoor, MemoryHost, State
 from support.publisher import EPOCH_START, Look, Publisher
@@ -32,6 +34,7 @@ class FleetHost(msgspec.Struct, frozen=True):
     seen_s: float = 3.0
     leaving: bool = False
     disputed: bool = False
+    skew_us: int | None = None  # beyond the bound
 
 
 ALPHA = (
@@ -52,7 +55,9 @@ FLEET = (
     FleetHost("host-e", (look(mtty(devices=[9]), hostname="twin"),), leaving=True),
     FleetHost("host-f", (look(mtty(), hostname="zeta"),), disputed=True),
     FleetHost(
-        "host-g", (look(mtty(kind="mtty-2"), mtty("mtty7", version=None, minimum=None, kind="mtty-7"), hostname="eta"),)
+        "host-g",
+        (look(mtty(kind="mtty-2"), mtty("mtty7", version=None, minimum=None, kind="mtty-7"), hostname="eta"),),
+        skew_us=-7_200_250_400,
     ),
 )
 #: What operators decided after all that: in force when it is asked, and ended an hour before.
@@ -96,7 +101,7 @@ def fill(engine: sa.Engine) -> None:
     book.set_entries("shipped", shipped_entries(), author="tests")
     book.add_rule(DENY)
     book.end_rule(book.add_rule(PIN).id, at=PIN_ENDED, author="tests")
-    signs = {host.id: Heard(micros(_seen(host)), host.leaving) for host in FLEET}
+    signs = {host.id: Heard(micros(_seen(host)), host.leaving, _clock(host)) for host in FLEET}
     with engine.begin() as connection:
         for host in FLEET:
             if host.disputed:
@@ -113,7 +118,14 @@ def memory_door() -> MemoryDoor:
         before = states[-1] if states else State(EPOCH_START, 0, None)
         states.append(_after(before, decoded, position))
     hosts = [
-        MemoryHost(host.id, tuple(told[host.id]), _seen(host), leaving=host.leaving, conflict=host.disputed)
+        MemoryHost(
+            host.id,
+            tuple(told[host.id]),
+            _seen(host),
+            leaving=host.leaving,
+            conflict=host.disputed,
+            clock_skew_s=None if host.skew_us is None else -7_200.25,
+        )
         for host in FLEET
     ]
     door = MemoryDoor(hosts)
@@ -135,6 +147,10 @@ def _after(before: State, decoded: wire.Decoded, position: int) -> State:
             parents.pop(path, None)
     ordered = tuple(parents[path] for path in sorted(parents))
     return State(decoded.record.observed_at, position, facts, ordered)
+
+
+def _clock(host: FleetHost) -> Clock | None:
+    return None if host.skew_us is None else Clock(Skew(host.skew_us, micros(_seen(host))), beyond=True)
 
 
 def _seen(host: FleetHost) -> datetime:

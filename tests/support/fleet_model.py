@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from mdevreg import subjects, wire
+from mdevreg.clocks import seconds
 from mdevreg.knowledge import Amendment, AnyChange, CatalogChange, OutcomeChange, RuleChange, encode_amendment
 from mdevreg.objects import Profiles, host_objects, parent_objects
 from mdevreg.outcomes import OutcomeReport, Result
@@ -32,7 +33,7 @@ Sent = tuple[str, bytes]
 
 
 class ModelHost(msgspec.Struct, frozen=True):
-    """One host as it is. ``silent_s``: since it was last heard, ``None``: never."""
+    """One host as it is. ``silent_s``: since it was last heard, ``None``: never; ``skew_us``: if its clock is wrong."""
 
     id: str
     hostname: str
@@ -42,6 +43,7 @@ class ModelHost(msgspec.Struct, frozen=True):
     silent_s: float | None = 1.0
     leaving: bool = False
     conflict: bool = False
+    skew_us: int | None = None
 
 
 class FleetModel:
@@ -106,6 +108,7 @@ class FleetModel:
             seen_us={host.id: micros(_seen(host)) for host in there},
             leaving=tuple(host.id for host in there if host.leaving),
             conflicts=tuple(host.id for host in there if host.conflict),
+            skew_us={host.id: host.skew_us for host in there if host.skew_us is not None},
         )
         return [(subjects.fleet_presence(bucket), wire.encode(told))]
 
@@ -195,4 +198,5 @@ def _memory_host(host: ModelHost, position: int) -> MemoryHost:
         leaving=host.leaving and seen is not None,
         in_sync=host.in_sync,
         conflict=host.conflict and seen is not None,
+        clock_skew_s=None if host.skew_us is None or seen is None else seconds(host.skew_us),
     )

@@ -88,6 +88,7 @@ class FleetReader:
             in_sync=state.in_sync,
             missing=state.missing,
             conflict=state.host in heard.conflicts,
+            clock_skew_s=None if state.host not in heard.skew_us else round(heard.skew_us[state.host] / 1e6, 3),
         )
 
     def wrong_buckets(self) -> dict[str, str]:

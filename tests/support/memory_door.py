@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
+from msgspec import structs
 
+from mdevreg.answering import answer_of
+from mdevreg.blame import Blame, said_of
 from mdevreg.catalog import Entry
+from mdevreg.clocks import PROVEN_US
 from mdevreg.decisions import (
     Decision,
     DecisionDraft,
@@ -41,6 +45,7 @@ from mdevreg.facts import (
     Side,
 )
 from mdevreg.knowledge import NOTHING, Amendment, AnyChange, CatalogChange, Knowledge, Origin, OutcomeChange, RuleChange
+from mdevreg.moments import snapshot_of
 from mdevreg.nearest import nearest
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
@@ -57,12 +62,16 @@ LATEST = 2**63
 
 
 class State(msgspec.Struct, frozen=True):
-    """A host from ``since`` on, told by the record at ``position``. No facts: it is not known then."""
+    """A host from ``since`` on, told by the record at ``position``. No facts: it is not known then.
+
+    ``ahead_s``: the host's clock then; the broker's and the registry's were right.
+    """
 
     since: datetime
     position: int
     facts: HostFacts | None
     parents: tuple[Parent, ...] = ()
+    ahead_s: float = 0.0
 
 
 class MemoryHost(msgspec.Struct, frozen=True):
@@ -74,6 +83,7 @@ class MemoryHost(msgspec.Struct, frozen=True):
     leaving: bool = False
     in_sync: bool = True
     conflict: bool = False
+    clock_skew_s: float | None = None
 
 
 class MemoryDoor:
@@ -106,17 +116,19 @@ class MemoryDoor:
 
     def hosts(self, moment: Moment) -> Hosts:
         self._ask()
+        snapshot = self._told(moment)
         listed = [_summary(host, state, moment) for host, state in self._known(moment)]
-        return Hosts(
-            self.position, tuple(sorted(listed, key=lambda each: (each.evidence.hostname, each.evidence.host)))
-        )
+        ordered = sorted(listed, key=lambda each: (each.evidence.hostname, each.evidence.host))
+        return Hosts(self.position, tuple(ordered), snapshot)
 
     def host(self, name: str, moment: Moment) -> HostView:
         self._ask()
+        snapshot = self._told(moment)
         host, state = self._find(name, moment)
         sides = [*self._offers(host, state, moment), *self._devices(host, state, moment)]
         supports = {f"{side.parent}/{side.device or side.profile.type}": side.support for side in sides}
-        return HostView(self.position, _evidence(host, state, moment), state.facts, state.parents, supports)
+        evidence = _evidence(host, state, moment)
+        return HostView(self.position, evidence, state.facts, state.parents, supports, snapshot)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         self._ask()
@@ -142,7 +154,8 @@ class MemoryDoor:
 
     def rules(self, moment: Moment) -> RuleList:
         self._ask()
-        return RuleList(self.position, self._rules(moment))
+        snapshot = self._told(moment)
+        return RuleList(self.position, self._rules(moment), snapshot)
 
     def add_rule(self, draft: Rule) -> Rule:
         self._ask()
@@ -168,16 +181,25 @@ class MemoryDoor:
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         self._ask()
+        snapshot = self._told(moment)
         try:
             host, _ = self._find(name, moment)
         except NotFoundError:
             host, changes = self._life_of(name, moment)
         else:
             changes = _changes(host.id, _states(host, moment))
-        return History(self.position, host.id, tuple(changes[-limit:]))
+        return History(self.position, host.id, tuple(changes[-limit:]), snapshot)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Turns are the SQL door's to tell: it has a log. What is said now is known here too."""
+        self._ask()
+        pair = self.pair(device, to.partition("/")[0], moment)
+        said = said_of(pair, answer_of(pair, to.partition("/")[2], now=self._clock(), moment=moment))
+        return Blame(device, to, said, (), 1, complete=True, position=self.position, snapshot=self._told(moment))
 
     def drivers(self, moment: Moment) -> Drivers:
         self._ask()
+        snapshot = self._told(moment)
         hosts: Counter[DriverBuild] = Counter()
         parents: Counter[DriverBuild] = Counter()
         for _, state in self._known(moment):
@@ -185,7 +207,8 @@ class MemoryDoor:
             hosts.update(set(found))
             parents.update(found)
         spread = [DriverSpread(build, hosts[build], parents[build]) for build in hosts]
-        return Drivers(self.position, tuple(sorted(spread, key=lambda each: (each.build.name, -each.hosts))))
+        ordered = sorted(spread, key=lambda each: (each.build.name, -each.hosts))
+        return Drivers(self.position, tuple(ordered), snapshot)
 
     def decisions(self, asked: DecisionsAsked) -> DecisionList:
         self._ask()
@@ -241,6 +264,18 @@ class MemoryDoor:
     ) -> None:
         self.close()
 
+    def _told(self, moment: Moment) -> str:
+        """The token of an answer. Raises for what nobody can know, and nobody knew."""
+        asked = [each for each in (moment.as_of, moment.known_at) if isinstance(each, datetime)]
+        ahead = isinstance(moment.known_at, int) and moment.known_at > self.position
+        if ahead or any(each > self._clock() for each in asked):
+            raise UsageError("in the future", code="FUTURE")
+        earliest = min(state.since for host in self._hosts for state in host.states)
+        if moment.known_at == 0 or (moment.as_of is not None and moment.as_of < earliest):
+            raise UsageError(f"nothing is known of then; the earliest is {earliest}", code="BEFORE_HISTORY")
+        position = self.position if moment.known_at is None else _position(moment.known_at)
+        return snapshot_of(position, moment.as_of or self._clock())
+
     def _known(self, moment: Moment) -> list[tuple[MemoryHost, State]]:
         states = [(host, _states(host, moment)) for host in self._hosts]
         return [(host, found[-1]) for host, found in states if found and found[-1].facts is not None]
@@ -250,7 +285,7 @@ class MemoryDoor:
         self._believed.append((self.position + 1, self._believed[-1][1].amended([amendment])))
 
     def _knowledge(self, moment: Moment) -> Knowledge:
-        known = [found for at, found in self._believed if moment.known_at is None or at <= moment.known_at]
+        known = [found for at, found in self._believed if moment.known_at is None or at <= _position(moment.known_at)]
         return known[-1] if known else NOTHING
 
     def _rules(self, moment: Moment) -> tuple[Rule, ...]:
@@ -329,12 +364,17 @@ class MemoryDoor:
         return named_so[0]
 
 
+def _position(known_at: int | datetime) -> int:
+    assert isinstance(known_at, int), "this door has no log to find a time in"
+    return known_at
+
+
 def _states(host: MemoryHost, moment: Moment) -> list[State]:
     return [
         state
         for state in host.states
         if (moment.as_of is None or state.since <= moment.as_of)
-        and (moment.known_at is None or state.position <= moment.known_at)
+        and (moment.known_at is None or state.position <= _position(moment.known_at))
     ]
 
 
@@ -352,8 +392,9 @@ def _evidence(host: MemoryHost, state: State, moment: Moment) -> Evidence:
         last_seen=None if past else host.last_seen,
         leaving=host.leaving and not past,
         in_sync=host.in_sync or past,
-        conflict=host.conflict,
+        conflict=host.conflict and not past,
         historical=past,
+        clock_skew_s=None if past else host.clock_skew_s,
     )
 
 
@@ -375,9 +416,21 @@ def _changes(host: str, states: Sequence[State]) -> list[Change]:
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
                 event = "appeared" if key not in before else "changed" if key in after else "gone"
-                changes.append(Change(state.since, None, state.position, host, key[0], key[-1], event))
+                change = Change(state.since, None, state.position, host, key[0], key[-1], event)
+                changes.append(structs.replace(change, **_stamps(state)))
         before = after
     return changes
+
+
+def _stamps(state: State) -> dict[str, Any]:
+    wrong = state.ahead_s > PROVEN_US / 1e6
+    return {
+        "observed_at": state.since + timedelta(seconds=state.ahead_s),
+        "received_at": state.since,
+        "committed_at": state.since,
+        "flag": "CLOCK_AHEAD" if wrong else None,
+        "clock_skew_s": state.ahead_s if wrong else None,
+    }
 
 
 def _objects(state: State) -> dict[Key, Value]:

@@ -53,6 +53,11 @@ class Publisher:
         facts = None if self.facts is None else digest_of(self.facts)
         return state_digest(facts, {path: digest_of(raw) for path, raw in self.parents.items()})
 
+    @property
+    def now(self) -> datetime:
+        """What the host's clock says."""
+        return EPOCH_START + timedelta(seconds=self.seq)
+
     def changes(self, look: Look) -> list[bytes]:
         """The records of what differs from what was published before."""
         facts, documents = wire.encode(look.facts), look.documents
@@ -79,7 +84,7 @@ class Publisher:
                 epoch=self.epoch,
                 seq=self.seq,
                 digest=digest or self.digest,
-                observed_at=EPOCH_START + timedelta(seconds=self.seq),
+                observed_at=self.now,
                 cause=Cause(kind="rescan"),
                 body=body,
             )

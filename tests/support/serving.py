@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mdevreg.clocks import DEFAULT_MAX_SKEW_S
 from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.ledger import Amended, Applied
 from mdevreg_server.serve import ServeConfig, serve
@@ -104,6 +105,7 @@ def serving(
     partitions: int = 1,
     max_bytes: int | None = None,
     index: bool = True,
+    max_clock_skew_s: float = DEFAULT_MAX_SKEW_S,
 ) -> Iterator[Serving]:
     """A registry that stands, ended at the end. ``catalog``: its folder. Raises what kept it from standing."""
     folder = None if catalog is None else str(catalog)
@@ -115,6 +117,7 @@ def serving(
         partitions=partitions,
         max_bytes=max_bytes,
         index=index,
+        max_clock_skew_s=max_clock_skew_s,
         connect_timeout_s=connect_timeout_s,
     )
     running = Serving(config)

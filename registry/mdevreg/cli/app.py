@@ -29,6 +29,7 @@ class Mdevreg(Questions):
         "eval": f"{_COMMANDS}.evaluate",
         "explain": f"{_COMMANDS}.explain",
         "history": f"{_COMMANDS}.history",
+        "blame": f"{_COMMANDS}.blame",
         "drivers": f"{_COMMANDS}.drivers",
         "decisions": f"{_COMMANDS}.decisions",
         "outcome": f"{_COMMANDS}.outcome",

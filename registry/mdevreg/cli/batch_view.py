@@ -40,7 +40,7 @@ def batch_view(found: BriefAnswers) -> View:
         sheet=Sheet(_COLUMNS, rows),
         head=(Line(f"{word}: {_counted(rows)}", None if problems else says),),
         table=Sheet(_SHOWN, [(*row[:3], row[3] or row[-1]) for row in rows]),
-        foot=(where_read(found.position, found.as_of),),
+        foot=(where_read(found.position, found.as_of, found.snapshot),),
         exit_code=_USAGE if problems else EXIT_CODE[says],
     )
 

@@ -53,7 +53,7 @@ class Timeless(Exampled):
 def refuse_times(ctx: click.Context) -> None:
     """Raises Click's ``UsageError`` if a past was asked about."""
     given = ctx.ensure_object(Session).given
-    for name, option in (("as_of", "--as-of"), ("known_at", "--known-at")):
+    for name, option in (("as_of", "--as-of"), ("known_at", "--known-at"), ("snapshot", "--snapshot")):
         if given.get(name) is not None:
             raise click.UsageError(f"{option} has no meaning here: nothing is asked of the past", ctx)
 
@@ -112,15 +112,17 @@ def shared_options() -> list[click.Parameter]:
         type=Seconds(),
         help=f"Don't rely on hosts silent for longer, in seconds [{DEFAULT_STALE_AFTER_S:g}].",
     )
-    past = _option("--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, or -7d, -2h30m.")
+    past = _option(
+        "--as-of", metavar="TIME", help="Ask about the past: 2026-11-24T10:00:00Z, -2h30m, 'yesterday 14:00' (UTC)."
+    )
     known = _option(
         "--known-at",
-        type=click.IntRange(0),
-        metavar="POSITION",
-        help="As the registry knew it at a log position, catalog and rules included.",
+        metavar="TIME|seq:N",
+        help="As the registry knew it at a time or log position, catalog and rules included.",
     )
+    again = _option("--snapshot", metavar="TOKEN", help="Both times, as an answer told them: the same answer again.")
     form, color = output_options()
-    return [*registry_options(), form, stale, past, known, color]
+    return [*registry_options(), form, stale, past, known, again, color]
 
 
 def registry_options() -> list[click.Parameter]:

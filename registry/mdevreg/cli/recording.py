@@ -57,7 +57,7 @@ def draft_of(session: Session, keeping: Keeping, device: str, to: str) -> Decisi
 def decided_view(decision: Decision) -> View:
     """The answer, and under which id it is kept."""
     answer = decision.told
-    foot = (Line(reliance(answer)), where_read(answer.position, answer.as_of), Line(_kept(decision)))
+    foot = (Line(reliance(answer)), where_read(answer.position, answer.as_of, answer.snapshot), Line(_kept(decision)))
     view = answer_view(answer, *foot)
     return structs.replace(view, document={"decision": decision.id, **view.document})
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S, Rules
-from mdevreg.errors import StateError
+from mdevreg.errors import StateError, UsageError
 from mdevreg.facts import Moment
+from mdevreg.moments import known_at_of, moment_in
 from mdevreg.query.door import Door
 from mdevreg.times import past_time
 
@@ -69,9 +70,15 @@ class Session:
     @property
     def moment(self) -> Moment:
         """The two times that are asked about. Raises ``UsageError``."""
-        as_of = self.given.get("as_of")
-        known_at = self.given.get("known_at")
-        return Moment(as_of=None if as_of is None else past_time(as_of, self.now), known_at=known_at)
+        as_of, known_at, snapshot = (self.given.get(name) for name in ("as_of", "known_at", "snapshot"))
+        if snapshot is not None:
+            if as_of is not None or known_at is not None:
+                raise UsageError("--snapshot fixes both times; give it without --as-of and --known-at")
+            return moment_in(snapshot)
+        return Moment(
+            as_of=None if as_of is None else past_time(as_of, self.now),
+            known_at=None if known_at is None else known_at_of(known_at, self.now),
+        )
 
     @property
     def color(self) -> bool:

@@ -34,7 +34,7 @@ def targets_view(found: Targets, notes: tuple[str, ...] = ()) -> View:
             *_left_out(found),
             *(Line(f"note: {note}") for note in notes),
             source_line(found.source),
-            where_read(found.position, found.as_of),
+            where_read(found.position, found.as_of, found.snapshot),
         ),
         exit_code=EXIT_CODE[outcome],
     )

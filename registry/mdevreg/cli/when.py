@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mdevreg.errors import UsageError
-from mdevreg.times import past_time
+from mdevreg.times import past_time, time_of
 
-_LAST = datetime.max.replace(tzinfo=UTC)
 _AHEAD = "a time ahead is +7d, +2h30m"
 
 
@@ -20,7 +19,7 @@ def any_time(text: str, now: datetime) -> datetime:
     try:
         if ahead:
             return now + (now - past_time("-" + text[1:], now))
-        return past_time(text, now if text.startswith("-") else _LAST)
+        return time_of(text, now)
     except OverflowError as error:
         raise UsageError(f"{text!r} is beyond the calendar; {_AHEAD}") from error
     except UsageError as error:

@@ -74,9 +74,15 @@ def standing(evidence: Evidence, codes: Iterable[str]) -> str:
     return wrong or ("past" if evidence.historical else "fresh")
 
 
-def where_read(position: int, as_of: datetime | None) -> Line:
-    """The line that every answer ends with."""
-    return Line(f"log position: {position}" + (f", as of {utc(as_of)}" if as_of else ""))
+def clock(skew_s: float) -> str:
+    """How far a host's clock is off: ``2.1 d ahead of the registry's``, ``7 s behind the registry's``."""
+    return f"{age(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} the registry's"
+
+
+def where_read(position: int, as_of: datetime | None, snapshot: str = "") -> Line:
+    """The line that every answer ends with. ``snapshot``: the token that gives it again."""
+    then = f", as of {utc(as_of)}" if as_of else ""
+    return Line(f"log position: {position}{then}" + (f"; snapshot: {snapshot}" if snapshot else ""))
 
 
 def build_columns(build: DriverBuild | None) -> tuple[Cell, ...]:

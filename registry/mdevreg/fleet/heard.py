@@ -14,11 +14,12 @@ _SILENCE: dict[str, int] = {}
 class Heard:
     """The presence of one bucket. ``seen_us``: host → last heard, µs UTC; negative if something else is wrong."""
 
-    __slots__ = ("_conflicts", "_leaving", "seen_us")
+    __slots__ = ("_conflicts", "_leaving", "_skew_us", "seen_us")
 
     def __init__(self, presence: Presence) -> None:
         self.seen_us = dict(presence.seen_us)
         self._leaving, self._conflicts = frozenset(presence.leaving), frozenset(presence.conflicts)
+        self._skew_us = presence.skew_us
         for host in self._leaving | self._conflicts:
             self.seen_us[host] = -self.seen_us.get(host, 0)
 
@@ -26,7 +27,7 @@ class Heard:
         """With a host that was not heard before: its first record is a sign of life."""
         found = Heard(Presence(schema=""))
         found.seen_us = {**self.seen_us, host: seen_us}
-        found._leaving, found._conflicts = self._leaving, self._conflicts
+        found._leaving, found._conflicts, found._skew_us = self._leaving, self._conflicts, self._skew_us
         return found
 
     def last_seen_us(self, host: str) -> int | None:
@@ -41,6 +42,10 @@ class Heard:
     def conflict(self, host: str) -> bool:
         """Whether two live agents claim to be it."""
         return host in self._conflicts
+
+    def skew_us(self, host: str) -> int | None:
+        """By how much its clock is off, if that is beyond the registry's bound."""
+        return self._skew_us.get(host)
 
     def doubts(self, host: str, since_us: int) -> int:
         """The doubts about a host that had to be heard since then, as bits (``mdevreg.fleet.table``)."""

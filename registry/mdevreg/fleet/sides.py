@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mdevreg.clocks import seconds
 from mdevreg.facts import Evidence, Side
 from mdevreg.fleet.entries import DeviceRef, HostEntry
 from mdevreg.fleet.heard import Heard
@@ -51,7 +52,7 @@ class Sides:
 
     def _made(self, entry: HostEntry) -> Evidence:
         heard = self._heard[entry.bucket]
-        seen = heard.last_seen_us(entry.host)
+        seen, skew = heard.last_seen_us(entry.host), heard.skew_us(entry.host)
         return Evidence(
             host=entry.host,
             hostname=entry.hostname,
@@ -62,4 +63,5 @@ class Sides:
             in_sync=entry.in_sync,
             missing=entry.missing,
             conflict=heard.conflict(entry.host),
+            clock_skew_s=None if skew is None else seconds(skew),
         )

@@ -12,6 +12,7 @@ from mdevreg.answering import brief_of
 from mdevreg.compatibility import DEFAULT_RULES, Rules
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Moment
+from mdevreg.moments import clock_of, snapshot_of
 from mdevreg.query.door import Door
 from mdevreg.query.questions import can_migrate
 from mdevreg.rulings import Brief
@@ -44,12 +45,22 @@ class BriefAnswer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class BriefAnswers(msgspec.Struct, frozen=True):
-    """The answers to many pairs, in the order of the question."""
+    """The answers to many pairs, in the order of the question.
+
+    ``position``, ``snapshot``: of the newest facts of them all; each answer tells its own position.
+    """
 
     answers: tuple[BriefAnswer, ...]
     position: int
     answered_at: datetime
     as_of: datetime | None = None
+    snapshot: str = ""
+
+    @classmethod
+    def of(cls, answers: tuple[BriefAnswer, ...], position: int, moment: Moment, now: datetime) -> BriefAnswers:
+        """The answers to a question that was asked at ``now``."""
+        clock = clock_of(moment, now)
+        return cls(answers, position, clock, moment.as_of, snapshot_of(position, moment.as_of or clock))
 
 
 @runtime_checkable
@@ -76,7 +87,7 @@ def one_by_one(door: Door, pairs: Sequence[Asked], *, now: datetime, moment: Mom
     """The same by asking for the facts of each pair."""
     answers = tuple(_answered(door, pair, now, moment, rules) for pair in pairs)
     position = max((each.answer.position for each in answers if each.answer is not None), default=0)
-    return BriefAnswers(answers, position, now, moment.as_of)
+    return BriefAnswers.of(answers, position, moment, now)
 
 
 def problem_of(error: UsageError) -> Problem:

@@ -16,6 +16,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
@@ -43,6 +44,10 @@ class Door(Protocol):
 
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
+        ...
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when the answer of ``can_migrate`` is what it is, and what made it so; the last ``limit`` turns."""
         ...
 
     def drivers(self, moment: Moment) -> Drivers:

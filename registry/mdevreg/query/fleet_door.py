@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from msgspec import structs
 
+from mdevreg.blame import Blame
 from mdevreg.compatibility import Rules
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import NotFoundError, UsageError
@@ -29,6 +30,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import FleetView, Matrix
+from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
 from mdevreg.query.door import Door
@@ -41,6 +43,11 @@ from mdevreg.rules import Rule, Scope
 from mdevreg.times import micros
 
 
+def now_utc() -> datetime:
+    """The clock of snapshot tokens."""
+    return datetime.now(UTC)
+
+
 class FleetDoor:
     """``mdevreg.query.door.Door`` over an index. ``view``: its newest snapshot; ``behind``: who knows the rest.
 
@@ -50,8 +57,10 @@ class FleetDoor:
 
     patient = True
 
-    def __init__(self, view: Callable[[], FleetView], behind: Callable[[], Door]) -> None:
-        self._view, self._behind = view, behind
+    def __init__(
+        self, view: Callable[[], FleetView], behind: Callable[[], Door], *, clock: Callable[[], datetime] = now_utc
+    ) -> None:
+        self._view, self._behind, self._clock = view, behind, clock
 
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
@@ -70,7 +79,7 @@ class FleetDoor:
             )
             for entry in entries
         )
-        return Hosts(view.position, tuple(summaries))
+        return Hosts(view.position, tuple(summaries), self._snapshot(view))
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host: the index has no documents."""
@@ -94,6 +103,10 @@ class FleetDoor:
         """The last ``limit`` changes of a host or device, oldest first."""
         return self._behind().history(name, moment, limit)
 
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when an answer is what it is, and what made it so."""
+        return self._behind().blame(device, to, moment, limit)
+
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""
         if moment != NOW:
@@ -108,7 +121,7 @@ class FleetDoor:
                 parents[build] += count * times
         spread = (DriverSpread(build, hosts[build], parents[build]) for build in hosts)
         ordered = sorted(spread, key=lambda each: (each.build.name, -each.hosts, repr(each.build)))
-        return Drivers(view.position, tuple(ordered))
+        return Drivers(view.position, tuple(ordered), self._snapshot(view))
 
     def loading(self, form: str, moment: Moment) -> Offers:
         """Every offer in the fleet whose driver build is known to load streams of a format."""
@@ -120,7 +133,8 @@ class FleetDoor:
         """Every operators' rule that was known, ended ones included, oldest first."""
         if moment != NOW:
             return self._behind().rules(moment)
-        return self._view().rule_list()
+        view = self._view()
+        return structs.replace(view.rule_list(), snapshot=self._snapshot(view))
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule: a decision is the registry's."""
@@ -162,7 +176,7 @@ class FleetDoor:
             return one_by_one(self._behind(), pairs, now=now, moment=moment, rules=rules)
         view, now_us, age_us = self._view(), micros(now), int(stale_after_s * 1e6)
         answers = tuple([_brief(view, pair, now_us, age_us) for pair in pairs])
-        return BriefAnswers(answers, view.position, now)
+        return BriefAnswers.of(answers, view.position, moment, now)
 
     def targets_page(self, asked: PageAsked, *, now: datetime) -> TargetPage:
         """One page of the hosts that could take a device."""
@@ -182,6 +196,9 @@ class FleetDoor:
             entry = view.directory.host(possible(host))
         accepted = view.accepting(entry.host, now_us=micros(now))
         return AcceptedKinds(entry.host, entry.hostname, accepted, view.position, now)
+
+    def _snapshot(self, view: FleetView) -> str:
+        return snapshot_of(view.position, self._clock())
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mdevreg.fleet import FleetView, Target, TargetList
+from mdevreg.moments import snapshot_of
 from mdevreg.query.cursors import Key
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage, TargetRow, slice_of, source_of
@@ -37,6 +38,7 @@ def page_of(view: FleetView, asked: PageAsked, *, now: datetime) -> TargetPage:
         position=view.position,
         answered_at=now,
         next=following,
+        snapshot=snapshot_of(view.position, now),
     )
 
 

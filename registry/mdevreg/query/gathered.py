@@ -45,7 +45,7 @@ def can_migrate_each(
     rest = can_migrate_many(door, left, now=now, moment=moment, rules=rules)
     answers = tuple(_in_order(pairs, found, iter(rest.answers), now=now, moment=moment, rules=rules))
     position = max((each.answer.position for each in answers if each.answer is not None), default=rest.position)
-    return BriefAnswers(answers, position, now, moment.as_of)
+    return BriefAnswers.of(answers, position, moment, now)
 
 
 def _in_order(

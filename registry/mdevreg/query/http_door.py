@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import structs
 
+from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import (
@@ -79,11 +80,11 @@ class HttpDoor:
         """Every host, by hostname, then id."""
         found: list[HostSummary] = []
         page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE)
-        position = page.position
+        position, snapshot = page.position, page.snapshot
         while page.next is not None:
             found += page.hosts
             page = self._ask("/v1/hosts", _Hosts, moment, limit=HOSTS_AT_ONCE, cursor=page.next)
-        return Hosts(position, (*found, *page.hosts))
+        return Hosts(position, (*found, *page.hosts), snapshot)
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
@@ -100,6 +101,10 @@ class HttpDoor:
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
         return self._ask(f"/v1/history/{_segment('host or device', name)}", History, moment, limit=limit)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when an answer is what it is, and what made it so."""
+        return self._ask("/v1/blame", Blame, moment, device=device, host=to, limit=limit)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""

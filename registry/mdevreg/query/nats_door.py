@@ -19,6 +19,7 @@ from nats.errors import ConnectionClosedError, NoRespondersError
 
 from mdevreg import subjects
 from mdevreg.addresses import shown
+from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
@@ -37,6 +38,8 @@ T = TypeVar("T")
 
 #: How much longer a batch may take for each of its pairs.
 PAIR_S = 0.02
+#: And a question that looks through a history.
+BLAME_S = 20.0
 
 
 def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
@@ -85,6 +88,11 @@ class NatsDoor:
     def history(self, name: str, moment: Moment, limit: int) -> History:
         """The last ``limit`` changes of a host or device, oldest first."""
         return self._ask("history", History, moment, name=name, limit=limit)
+
+    def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
+        """Since when an answer is what it is, and what made it so. It may take ``BLAME_S`` longer than others."""
+        timeout_s = self._timeout_s + BLAME_S
+        return self._ask("blame", Blame, moment, timeout_s=timeout_s, device=device, host=to, limit=limit)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""
@@ -196,12 +204,12 @@ class NatsDoor:
         refuse_unprintable(draft, "a request")
         return self._request(subjects.decision(endpoint), msgspec.json.encode({field: draft}), kind)
 
-    def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: Any) -> T:
+    def _ask(self, endpoint: str, kind: type[T], moment: Moment, *, timeout_s: float | None = None, **fields: Any) -> T:
         for value in fields.values():
             if isinstance(value, str):
                 possible(value)
         request = msgspec.json.encode({**fields, "as_of": moment.as_of, "known_at": moment.known_at})
-        return self._request(subjects.query(endpoint), request, kind)
+        return self._request(subjects.query(endpoint), request, kind, timeout_s)
 
     def _request(self, subject: str, request: bytes, kind: type[T], timeout_s: float | None = None) -> T:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s

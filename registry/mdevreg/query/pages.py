@@ -69,6 +69,7 @@ class TargetPage(msgspec.Struct, frozen=True):
     answered_at: datetime
     as_of: datetime | None = None
     next: str | None = None
+    snapshot: str = ""
 
 
 class PageAsked(msgspec.Struct, frozen=True):
@@ -130,6 +131,7 @@ def page_for(door: Door, asked: PageAsked, *, now: datetime) -> TargetPage:
         answered_at=found.answered_at,
         as_of=found.as_of,
         next=following,
+        snapshot=found.snapshot,
     )
 
 

@@ -37,9 +37,9 @@ def in_parts(pairs: Sequence[Asked], max_bytes: int, ask: AskPart, *, now: datet
         BriefAnswer(pair.device, pair.to, problem=problems[index]) if index in problems else next(answered)
         for index, pair in enumerate(pairs)
     )
-    position = max((part.position for part in found), default=0)
     first = found[0] if found else BriefAnswers((), 0, now)
-    return BriefAnswers(tuple(answers), position, first.answered_at, first.as_of)
+    newest = max(found, key=lambda part: part.position, default=first)
+    return BriefAnswers(tuple(answers), newest.position, first.answered_at, first.as_of, newest.snapshot)
 
 
 def parts_of(pairs: Sequence[Asked], max_bytes: int) -> Iterator[Sequence[Asked]]:

@@ -59,7 +59,7 @@ def targets(
     ``limit``: at most so many answers. ``outcome``: only those.
     """
     found = door.candidates(device, moment)
-    asking = Asking(found.position, moment, rules, now).holding(found.rules, found.outcomes)
+    asking = Asking.of(found.position, moment, rules, now, found.rules, found.outcomes)
     return chosen(found.source, best_by_host(found, asking), asking, limit, outcome)
 
 
@@ -79,7 +79,7 @@ def targets_of_stream(
     ``kind``: its device's type, if known.
     """
     found = door.loading(stream.format, moment)
-    asking = Asking(found.position, moment, rules, now).holding(found.rules)
+    asking = Asking.of(found.position, moment, rules, now, found.rules)
     source = stream_side(stream, kind)
     offers = [offer for offer in found.offers if kind in (None, offer.profile.type)]
     best = best_each(asking.loaded(source, offer) for offer in offers)

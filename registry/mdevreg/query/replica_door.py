@@ -24,10 +24,11 @@ from mdevreg.errors import UnreachableError, UsageError
 from mdevreg.facts import NOW, HostView, Moment
 from mdevreg.fleet import Brief, FleetView, Order, TargetList
 from mdevreg.knowledge import supports_of
+from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeReport
 from mdevreg.published import decode_state
 from mdevreg.query.fleet_cache import FleetCache
-from mdevreg.query.fleet_door import FleetDoor
+from mdevreg.query.fleet_door import FleetDoor, now_utc
 from mdevreg.query.follower import Follower, ReplicaStatus, now_us
 from mdevreg.query.names import possible
 from mdevreg.query.nats_door import NatsDoor, open_nats
@@ -145,7 +146,8 @@ class ReplicaDoor(FleetDoor):
         facts = decode_facts(bytes(state.facts)) if bytes(state.facts) != b"null" else None
         parents = tuple(decode_parent(bytes(state.parents[path])) for path in sorted(state.parents))
         evidence, supports = view.sides().evidence(entry), supports_of(parents, view.knowledge)
-        return HostView(max(view.position, state.position), evidence, facts, parents, supports)
+        position = max(view.position, state.position)
+        return HostView(position, evidence, facts, parents, supports, snapshot_of(position, now_utc()))
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule; the registry gives it its id. It is in force here when this returns."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, structs
 
 from mdevreg.answering import Answer, Targets
+from mdevreg.blame import Blame
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList
@@ -15,6 +16,7 @@ from mdevreg.errors import UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
+from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
@@ -68,13 +70,18 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     before: Count | None = None  # a log position
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     as_of: Time | None = None
-    known_at: Count | None = None
+    known_at: Count | Time | None = None
+    snapshot: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
     stale_after_s: Annotated[float, Meta(ge=0, le=MAX_STALE_AFTER_S)] = DEFAULT_STALE_AFTER_S
 
     @property
     def moment(self) -> Moment:
-        """The two times of the question."""
-        return Moment(self.as_of, self.known_at)
+        """The two times of the question. Raises ``UsageError`` (BAD_SNAPSHOT)."""
+        if self.snapshot is None:
+            return Moment(self.as_of, self.known_at)
+        if self.as_of is not None or self.known_at is not None:
+            raise UsageError("a snapshot fixes both times; the request must not have 'as_of' or 'known_at' beside it")
+        return moment_in(self.snapshot)
 
     def need(self, field: str) -> str:
         """A field that the endpoint can't do without. Raises ``UsageError``."""
@@ -132,7 +139,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     about: str = ""
 
 
-_TIMES = ("as_of", "known_at")
+_TIMES = ("as_of", "known_at", "snapshot")
 _JUDGED = (*_TIMES, "stale_after_s")
 
 #: Endpoints below ``mdevreg.v1.q``.
@@ -142,6 +149,12 @@ QUESTIONS: dict[str, Endpoint] = {
     "pair": Endpoint(Pair, ("device", "host"), _TIMES, "The facts of one verdict."),
     "candidates": Endpoint(Candidates, ("device",), _TIMES, "The facts of every verdict on a device."),
     "history": Endpoint(History, ("name",), (*_TIMES, "limit"), "The last changes of a host or device, oldest first."),
+    "blame": Endpoint(
+        Blame,
+        ("device", "host"),
+        (*_TIMES, "limit"),
+        "Since when a verdict is what it is, and what made it so, with the records as evidence.",
+    ),
     "drivers": Endpoint(Drivers, (), _TIMES, "The driver builds of the fleet."),
     "loading": Endpoint(Offers, ("format",), _TIMES, "Every offer whose driver build is known to load a format."),
     "rules": Endpoint(RuleList, (), _TIMES, "Every operators' rule that was known, ended ones included."),

@@ -6,6 +6,7 @@ import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
@@ -20,9 +21,8 @@ DRIVER = partial(click.option, "--driver", metavar="NAME", help="Only entries of
 KNOWN_AT = partial(
     click.option,
     "--known-at",
-    type=click.IntRange(0, 2**63 - 1),
-    metavar="POSITION",
-    help="What was believed at this log position; default: now.",
+    metavar="TIME|seq:N",
+    help="What was believed at this time or log position; default: now.",
 )
 AUTHOR = partial(click.option, "--author", help="Who decides; kept with the change.  [default: you, on this machine]")
 NATS = partial(
@@ -38,15 +38,17 @@ Known = tuple[Origin, Entry]
 
 
 @contextmanager
-def believed(database: str | None, known_at: int | None) -> Iterator[tuple[Knowledge, int]]:
-    """What was believed at a log position, and that position."""
+def believed(database: str | None, known_at: str | None) -> Iterator[tuple[Knowledge, int]]:
+    """What was believed at a time or log position, and that position."""
     from mdevreg.facts import Moment
+    from mdevreg.moments import known_at_of
     from mdevreg_server.amendments import Beliefs
     from mdevreg_server.asking import at
     from mdevreg_server.cli.options import database_url, reading
 
     with reading(database_url(database)) as connection:
-        when = at(connection, Moment(known_at=known_at))
+        now = datetime.now(UTC)
+        when = at(connection, Moment(known_at=None if known_at is None else known_at_of(known_at, now)), now)
         yield Beliefs().at(connection, when.known_at), when.position
 
 

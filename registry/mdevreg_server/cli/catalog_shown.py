@@ -36,7 +36,7 @@ _COLUMNS = ("ID", "DRIVERS", "FORMAT", "SAVES", "LOADS", "CONFIDENCE", "ORIGIN",
 @DRIVER()
 @KNOWN_AT()
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def list_entries(database: str | None, driver: str | None, known_at: int | None, output: str) -> None:
+def list_entries(database: str | None, driver: str | None, known_at: str | None, output: str) -> None:
     """The entries that are believed, by driver. ORIGIN: shipped, folder (yours, watched) or import."""
     with believed(database, known_at) as (knowledge, position):
         found = entries_of(knowledge, driver)
@@ -63,7 +63,7 @@ def export(
     database: str | None,
     origin: Literal["shipped", "folder", "import", "all"],
     driver: str | None,
-    known_at: int | None,
+    known_at: str | None,
     output: str,
 ) -> None:
     """Write entries as a catalog file. Read from a folder or imported, they are yours and go before what is shipped."""

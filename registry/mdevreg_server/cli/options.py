@@ -10,6 +10,7 @@ from functools import partial
 import click
 import sqlalchemy as sa
 
+from mdevreg.clocks import DEFAULT_MAX_SKEW_S
 from mdevreg.errors import StateError
 from mdevreg_server import revision
 from mdevreg_server.engine import converted, open_engine
@@ -54,6 +55,17 @@ MAX_BYTES = partial(
     metavar="N",
     type=click.IntRange(min=1_000_000),
     help="Bound the records stream: agents wait while it is full.  [env: MDEVREG_STREAM_MAX_BYTES; default: as it is]",
+)
+MAX_CLOCK_SKEW = partial(
+    click.option,
+    "--max-clock-skew",
+    "max_clock_skew_s",
+    envvar="MDEVREG_MAX_CLOCK_SKEW",
+    metavar="SECONDS",
+    default=DEFAULT_MAX_SKEW_S,
+    show_default=True,
+    type=click.FloatRange(0.1, 86_400.0),
+    help="Flag hosts whose clocks are further off, and their records.  [env: MDEVREG_MAX_CLOCK_SKEW]",
 )
 INDEX = partial(
     click.option,

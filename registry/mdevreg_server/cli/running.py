@@ -9,7 +9,18 @@ import click
 
 from mdevreg.cli.examples import Exampled
 from mdevreg_server.cli.http_options import with_http
-from mdevreg_server.cli.options import CATALOG, CREDS, DATABASE, INDEX, MAX_BYTES, NATS, PARTITIONS, database_url, say
+from mdevreg_server.cli.options import (
+    CATALOG,
+    CREDS,
+    DATABASE,
+    INDEX,
+    MAX_BYTES,
+    MAX_CLOCK_SKEW,
+    NATS,
+    PARTITIONS,
+    database_url,
+    say,
+)
 from mdevreg_server.folders import state_folder, url_file
 from mdevreg_server.http.config import HttpConfig
 
@@ -75,6 +86,7 @@ def up(
 @CATALOG()
 @PARTITIONS()
 @MAX_BYTES()
+@MAX_CLOCK_SKEW()
 @INDEX()
 @with_http
 @click.option("--verbose", "-v", is_flag=True, help="One line per applied record.")
@@ -86,6 +98,7 @@ def serve(
     catalog: str | None,
     partitions: int,
     stream_max_bytes: int | None,
+    max_clock_skew_s: float,
     index: bool,
     http: HttpConfig | None,
     verbose: bool,
@@ -102,6 +115,7 @@ def serve(
         partitions=partitions,
         max_bytes=stream_max_bytes,
         http=http,
+        max_clock_skew_s=max_clock_skew_s,
         index=index,
     )
 

@@ -23,7 +23,7 @@ def hosts_page(door: Door, ask: Ask) -> HostsPage:
     found = door.hosts(ask.moment)
     there = [host for host in found.hosts if ask.site in (None, host.evidence.site)]
     rows, following = page_of(there, lambda host: (0, 0, host.evidence.hostname, host.evidence.host), ask)
-    return HostsPage(found.position, rows, following)
+    return HostsPage(found.position, rows, following, found.snapshot)
 
 
 def devices_page(door: Door, ask: Ask) -> DevicesPage:
@@ -40,7 +40,7 @@ def devices_page(door: Door, ask: Ask) -> DevicesPage:
         if not rows:
             raise NotFoundError("device", ask.need("name"), nearest(ask.need("name"), [r.device for r in _rows(view)]))
     chosen, following = page_of(rows, _key, ask)
-    return DevicesPage(view.position, chosen, following)
+    return DevicesPage(view.position, chosen, following, view.snapshot)
 
 
 def device_view(door: Door, ask: Ask) -> DeviceView:

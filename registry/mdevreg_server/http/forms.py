@@ -22,6 +22,8 @@ JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
 Tag = Literal["log", "facts", "verdicts"]
 
 _AGES = re.compile(rb'"(?:answered_at|facts_age_s|reliable_for_s)":(?:"[^"]*"|[^,}]*)')
+#: Tells when it was asked, beside the position.
+_SNAPSHOT = re.compile(rb'"snapshot":"[^"]*"')
 _REFUSES = re.compile(r";\s*q=0(?:\.0*)?\s*(?:;|$)", re.IGNORECASE)
 _encoder = msgspec.json.Encoder()
 
@@ -109,7 +111,8 @@ def _following(request: Request[Any, Any, Any], cursor: str) -> str:
 def _tag(tag: Tag, reply: Any, body: bytes, form: str, following: str | None) -> str:
     if tag == "log":
         return f'"{version("mdevreg")}-{reply.position}-{form.rpartition("/")[2]}"'
-    told = _AGES.sub(b"", body) if tag == "verdicts" and form != CSV else body
+    told = body if form == CSV else _SNAPSHOT.sub(b"", body)
+    told = _AGES.sub(b"", told) if tag == "verdicts" and form != CSV else told
     return f'W/"{hashlib.sha256(told + (following or "").encode()).hexdigest()[:32]}"'
 
 

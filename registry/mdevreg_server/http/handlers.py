@@ -104,7 +104,7 @@ class Questions:
             for part in _parts(asked.pairs, size)
         ]
         answers = tuple(each for part in parts for each in part.answers)
-        return BriefAnswers(answers, max(part.position for part in parts), parts[0].answered_at, asked.as_of)
+        return BriefAnswers.of(answers, max(part.position for part in parts), ask.moment, parts[0].answered_at)
 
     async def _in_full(self, asked: CanMigrate) -> ExplainedAnswers:
         if len(asked.pairs) > MAX_EXPLAINED:
@@ -117,7 +117,8 @@ class Questions:
         for each in answers:
             self._tally.told("http", each.answer)
         position = max((each.answer.position for each in answers if each.answer is not None), default=0)
-        return ExplainedAnswers(tuple(answers), position, now, asked.as_of)
+        whole = BriefAnswers.of((), position, _ask(asked).moment, now)
+        return ExplainedAnswers(tuple(answers), position, whole.answered_at, whole.as_of, whole.snapshot)
 
     async def add_rule(self, request: HTTP) -> Response[bytes]:
         """Add a rule; its id is given."""
@@ -175,7 +176,13 @@ async def _posted(request: HTTP, kind: type[T]) -> T:
 
 
 def _ask(asked: CanMigrate, **fields: Any) -> Ask:
-    return Ask(as_of=asked.as_of, known_at=asked.known_at, stale_after_s=asked.stale_after_s, **fields)
+    return Ask(
+        as_of=asked.as_of,
+        known_at=asked.known_at,
+        snapshot=asked.snapshot,
+        stale_after_s=asked.stale_after_s,
+        **fields,
+    )
 
 
 def _in_full(pair: PairAsked, door: Door, ask: Ask) -> Explained:

@@ -36,7 +36,10 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """What the database tells. Times in µs UTC. ``stale``: hosts silent for ``DEFAULT_STALE_AFTER_S``, no goodbye."""
+    """What the database tells. Times in µs UTC. ``stale``: hosts silent for ``DEFAULT_STALE_AFTER_S``, no goodbye.
+
+    ``skewed``: hosts heard since then whose clocks are beyond the bound; ``most_skew_us``: the largest, either way.
+    """
 
     position: int
     applied_at_us: int | None
@@ -44,6 +47,8 @@ class Vitals(msgspec.Struct, frozen=True):
     stale: int
     conflicts: int
     quarantined: int
+    skewed: int = 0
+    most_skew_us: int = 0
     consumed: int | None = None  # of the stream's life that the broker has
 
 
@@ -71,6 +76,7 @@ def vitals_of(engine: sa.Engine, now_us: int, life: str | None) -> Vitals:
     with converted(engine), engine.connect() as connection:
         last = connection.execute(newest).one_or_none()
         disputed = sa.select(sa.func.count()).where(HostPresence.conflict.is_not(None))
+        skewed, most_skew_us = connection.execute(_clocks().where(~silent)).one()
         return Vitals(
             position=last.position if last else 0,
             applied_at_us=last.committed_at_us if last else None,
@@ -78,8 +84,15 @@ def vitals_of(engine: sa.Engine, now_us: int, life: str | None) -> Vitals:
             stale=connection.scalar(sa.select(sa.func.count()).select_from(heard).where(stale)) or 0,
             conflicts=connection.scalar(disputed) or 0,
             quarantined=quarantine.count(connection),
+            skewed=skewed,
+            most_skew_us=most_skew_us or 0,
             consumed=None if life is None else positions.consumed(connection, life, WHOLE),
         )
+
+
+def _clocks() -> sa.Select[int, int | None]:
+    """How many hosts' clocks are beyond the bound, and the largest skew."""
+    return sa.select(sa.func.count(HostPresence.skew_beyond_us), sa.func.max(sa.func.abs(HostPresence.skew_us)))
 
 
 class Health:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mdevreg.clocks import seconds
 from mdevreg_server.http.health import Stream, Vitals
 from mdevreg_server.tally import Tally
 
@@ -94,6 +95,9 @@ def _gauges(
         yield _gauge("hosts", "Hosts that ever reported.", vitals.hosts)
         yield _gauge("stale_hosts", "Hosts that fell silent without a goodbye.", vitals.stale)
         yield _gauge("conflicting_hosts", "Host ids that two agents claim.", vitals.conflicts)
+        yield _gauge("skewed_hosts", "Hosts whose clocks are beyond the bound.", vitals.skewed)
+        most = "Largest distance of a host's clock from the registry's."
+        yield _gauge("clock_skew_max_seconds", most, seconds(vitals.most_skew_us))
         yield _gauge("quarantine_size", "Messages that wait for a person.", vitals.quarantined)
     if vitals is not None and vitals.applied_at_us is not None:
         applied_at_s = vitals.applied_at_us / 1e6

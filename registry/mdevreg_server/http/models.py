@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.facts import HostSummary, Side
+from mdevreg.moments import MAX_TOKEN_CHARS
 from mdevreg.query.batch import Problem
 from mdevreg.query.questions import Answer
 from mdevreg.query.requests import MAX_STALE_AFTER_S, Pairs
@@ -26,6 +27,7 @@ class HostsPage(msgspec.Struct, frozen=True):
     position: int
     hosts: tuple[HostSummary, ...]
     next: str | None = None
+    snapshot: str = ""
 
 
 class DeviceRow(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class DevicesPage(msgspec.Struct, frozen=True):
     position: int
     devices: tuple[DeviceRow, ...]
     next: str | None = None
+    snapshot: str = ""
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -62,7 +65,8 @@ class CanMigrate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pairs: Pairs
     as_of: Time | None = None
-    known_at: Count | None = None
+    known_at: Count | Time | None = None
+    snapshot: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
     stale_after_s: Annotated[float, Meta(ge=0, le=MAX_STALE_AFTER_S)] = DEFAULT_STALE_AFTER_S
     explain: bool = False
 
@@ -83,6 +87,7 @@ class ExplainedAnswers(msgspec.Struct, frozen=True):
     position: int
     answered_at: datetime
     as_of: datetime | None = None
+    snapshot: str = ""
 
 
 class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -41,7 +41,8 @@ _STRUCTS = (
 )
 _ABOUT = {
     "as_of": "What was true on the hosts then; without it: now.",
-    "known_at": "A log position: what the registry knew then, rules and catalog included; without it: the latest.",
+    "known_at": "A log position or time: what was known then, rules and catalog included; without it: the latest.",
+    "snapshot": "A token that an answer told: both times at once, and the same answer again.",
     "stale_after_s": f"Hosts silent for longer make a verdict unknown, in seconds; default {DEFAULT_STALE_AFTER_S:g}.",
     "limit": "At most so many rows; of a history, the last ones.",
     "cursor": "`next` of the page before.",
@@ -152,8 +153,8 @@ def names_of_rows(route: Route) -> list[str] | None:
 def _field(name: str, route: Route, fields: dict[str, Any]) -> dict[str, Any]:
     schema = dict(fields[name])
     options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
-    if len(options) == 1:
-        schema = options[0]  # in a query, what is not there is not there
+    if options:  # in a query, what is not there is not there
+        schema = options[0] if len(options) == 1 else {"anyOf": options}
     if name == "cursor":
         schema = {**schema, "pattern": "^[A-Za-z0-9_-]+$"}
     where = "path" if name == route.named else "query"

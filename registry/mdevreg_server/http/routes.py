@@ -18,7 +18,7 @@ from mdevreg_server.http import devices
 from mdevreg_server.http.forms import Tag
 from mdevreg_server.http.models import DevicesPage, DeviceView, HostsPage
 
-_TIMES = ("as_of", "known_at")
+_TIMES = ("as_of", "known_at", "snapshot")
 _PAGE = ("limit", "cursor")
 
 
@@ -115,6 +115,7 @@ ROUTES: tuple[Route, ...] = (
         example={"device": "hv-a-05/mtty/mtty-2"},
     ),
     _route("/v1/history/{name}", "history", named="name", rows="changes", tag="log", example={"name": "hv-a-05"}),
+    _route("/v1/blame", "blame", example={"device": "hv-a-05/mtty/mtty-2", "host": "hv-a-10"}),
     _route("/v1/drivers", "drivers", rows="drivers", tag="log"),
     _route("/v1/rules", "rules", rows="rules", tag="log"),
     _route("/v1/matrix", "matrix", rows="cells", tag="verdicts", example={"sources": "site=a", "targets": "site=b"}),

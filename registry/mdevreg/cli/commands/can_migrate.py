@@ -79,7 +79,7 @@ def command(
             return decided_view(door.record(draft_of(session, keeping, device, to)))
     with session.door() as door:
         answer = can_migrate(door, device, to, now=session.now, moment=moment, rules=session.rules)
-    return answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of))
+    return answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of, answer.snapshot))
 
 
 def _batch(session: Session, file: str, keeping: Keeping | None) -> View:

@@ -31,7 +31,7 @@ def command(session: Session, decision: str) -> View:
     with session.door() as door:
         found = door.decision(decision)
     answer = found.told
-    view = answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of))
+    view = answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of, answer.snapshot))
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     head = (Line(asked(found)), *view.head)
     return structs.replace(view, document={"decision": document}, head=head, exit_code=0)

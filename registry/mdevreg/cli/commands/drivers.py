@@ -8,6 +8,7 @@ from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, Sheet, View, document_of
 from mdevreg.cli.words import build_columns, where_read
+from mdevreg.moments import clock_of
 
 _COLUMNS = ("driver", "module", "kernel", "version", "srcversion", "build_id", "hosts", "parents")
 
@@ -27,6 +28,6 @@ def command(session: Session) -> View:
     with session.door() as door:
         found = door.drivers(moment)
     sheet = Sheet(_COLUMNS, [(*build_columns(each.build), each.hosts, each.parents) for each in found.drivers])
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of)
+    document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of)
     empty = () if found.drivers else (Line("no driver build is known"),)
-    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of)))
+    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of, found.snapshot)))

@@ -9,10 +9,18 @@ from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import where_read
 from mdevreg.facts import Change
+from mdevreg.moments import clock_of
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100_000
 _COLUMNS = ("valid_from", "valid_to", "host", "object", "name", "event", "detail", "position")
+#: In csv always; of them a table has the last two, and only where a change is flagged.
+_STAMPS = ("observed_at", "received_at", "committed_at")
+_CLOCK = ("flag", "clock_skew_s")
+_FLAGGED = (
+    "flag: the clock of the host was wrong; valid_from is not later than the record was received, else as that clock "
+    "said. All three times of a record: -o json"
+)
 
 
 @click.command(
@@ -36,10 +44,12 @@ def command(session: Session, name: str, limit: int) -> View:
     moment = session.moment
     with session.door() as door:
         found = door.history(name, moment, limit)
-    sheet = Sheet(_COLUMNS, [_row(change) for change in found.changes])
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of)
-    empty = () if found.changes else (Line("no change is known"),)
-    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of)))
+    sheet = Sheet((*_COLUMNS, *_STAMPS, *_CLOCK), [_row(change) for change in found.changes])
+    flagged = any(change.flag for change in found.changes)
+    table = sheet.only((*_COLUMNS, *_CLOCK) if flagged else _COLUMNS)
+    document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of)
+    notes = (Line(_FLAGGED),) if flagged else () if found.changes else (Line("no change is known"),)
+    return View(document, sheet, table=table, foot=(*notes, where_read(found.position, moment.as_of, found.snapshot)))
 
 
 def _row(change: Change) -> tuple[Cell, ...]:
@@ -52,4 +62,9 @@ def _row(change: Change) -> tuple[Cell, ...]:
         change.event,
         change.detail,
         change.position,
+        change.observed_at,
+        change.received_at,
+        change.committed_at,
+        change.flag,
+        change.clock_skew_s,
     )

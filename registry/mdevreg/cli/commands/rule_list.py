@@ -44,4 +44,10 @@ def command(session: Session, *, everything: bool) -> View:
     )
     hidden = f"; {count['ended']} ended (--all lists them)" if count["ended"] and not everything else ""
     first = f"{counted(count['in force'], 'rule')} in force, {count['to come']} to come{hidden}"
-    return View(document, sheet, head=(Line(first),), table=sheet, foot=(where_read(found.position, moment.as_of),))
+    return View(
+        document,
+        sheet,
+        head=(Line(first),),
+        table=sheet,
+        foot=(where_read(found.position, moment.as_of, found.snapshot),),
+    )

@@ -8,8 +8,9 @@ from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.support_words import learned, loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import doubts, standing, where_read
+from mdevreg.cli.words import clock, doubts, standing, where_read
 from mdevreg.facts import HostView
+from mdevreg.moments import clock_of
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.records import Device, Parent
 from mdevreg.support import Support
@@ -37,8 +38,8 @@ def command(session: Session, host: str) -> View:
         found = door.host(host, moment)
     codes = doubts(found.evidence, session.rules, session.now)
     sheet = Sheet(_COLUMNS, [row for parent in found.parents for row in _rows(parent, found.supports)])
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of, doubts=codes)
-    foot = (where_read(found.position, moment.as_of),)
+    document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of, doubts=codes)
+    foot = (where_read(found.position, moment.as_of, found.snapshot),)
     return View(document, sheet, head=_head(found, codes), table=sheet, foot=foot)
 
 
@@ -48,6 +49,8 @@ def _head(found: HostView, codes: tuple[str, ...]) -> tuple[Line, ...]:
     lines = [f"{evidence.hostname}: {standing(evidence, codes)}{seen}", f"host id: {evidence.host}"]
     if evidence.missing:
         lines.append(f"missing: {evidence.missing} records never arrived; a complete snapshot took their place")
+    if evidence.clock_skew_s is not None:
+        lines.append(f"clock: {clock(evidence.clock_skew_s)}; `history` flags its records")
     if facts is not None:
         lines += [f"kernel: {facts.kernel_release or 'not known'}", f"agent: {facts.agent_version or 'not known'}"]
         lines += [f"os: {name}" for name in [facts.os_release.get("PRETTY_NAME")] if name]

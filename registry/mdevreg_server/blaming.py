@@ -1,0 +1,106 @@
+"""The moments at which an answer may have turned, from SQL, and the log's entries as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from mdevreg.blame import Cause, Entry, Point
+from mdevreg.errors import NotFoundError
+from mdevreg.knowledge import Knowledge, decode_amendment
+from mdevreg.rules import Rule
+from mdevreg.timeline import OPEN
+from mdevreg.times import micros, moment_of
+from mdevreg_server.amendments import MINE
+from mdevreg_server.among import among
+from mdevreg_server.asking import At, known_position
+from mdevreg_server.evidence import find_host
+from mdevreg_server.tables import Base, Device, DriverBuild, HostFact, Offer, RecordLog, table_of
+
+#: Of an entry's body so much is shown; a shipped catalog is longer than anybody reads.
+MAX_BODY_BYTES = 65_536
+#: What a verdict is made of: capacity, the parent's row, is told beside it.
+_JUDGED: tuple[type[Base], ...] = (Offer, DriverBuild, HostFact)
+
+
+def points_of(connection: sa.Connection, device: str, to: str, at: At, known: Knowledge) -> list[Point]:
+    """When the answer may have turned, up to a moment, the newest first. Raises ``NotFoundError`` for the host."""
+    target = find_host(connection, to.partition("/")[0], at).host
+    hosts = {target, *_sources(connection, device, at)}
+    positions = _amended(connection, at)
+    for table in _JUDGED:
+        positions |= _told(connection, table, among(connection, table_of(table).c.host, sorted(hosts)), at)
+    positions |= _told(connection, Device, Device.name == device.rpartition("/")[2], at)
+    found = list(_learned(connection, positions, at))
+    found += [point for rule in known.rules.values() for point in _of_rule(connection, rule, at)]
+    return sorted(found, key=lambda point: (point.at, point.position), reverse=True)
+
+
+def entry_at(connection: sa.Connection, position: int) -> Entry:
+    """An entry of the log as evidence."""
+    row = connection.execute(sa.select(table_of(RecordLog)).where(RecordLog.position == position)).one()
+    amendment = None if row.host else decode_amendment(row.body)
+    return Entry(
+        position=position,
+        kind=row.kind,
+        host=row.host,
+        observed_at=moment_of(row.observed_at_us),
+        received_at=moment_of(row.received_at_us),
+        committed_at=moment_of(row.committed_at_us),
+        sha256=row.sha256,
+        author=None if amendment is None else amendment.author,
+        body=msgspec.Raw(row.body if row.body and len(row.body) <= MAX_BODY_BYTES else b"null"),
+    )
+
+
+def _sources(connection: sa.Connection, device: str, at: At) -> set[str]:
+    """The hosts that the device was on; of a type that could be created, and of a VF, the one that is named."""
+    host, slash, _ = device.partition("/")
+    if slash:
+        return {find_host(connection, host, at).host}
+    found = set(
+        connection.scalars(sa.select(Device.host).where(Device.name == device, Device.system_from <= at.known_at))
+    )
+    if not found:
+        raise NotFoundError("device", device)
+    return found
+
+
+def _told(connection: sa.Connection, table: type[Base], mine: sa.ColumnElement[bool], at: At) -> set[int]:
+    """The positions that began, ended or withdrew rows."""
+    columns = table_of(table).c
+    wanted = sa.select(columns.system_from, columns.ended_at, columns.system_to).where(mine)
+    told = {position for row in connection.execute(wanted) for position in row}
+    return {position for position in told if position != OPEN and position <= at.known_at}
+
+
+def _amended(connection: sa.Connection, at: At) -> set[int]:
+    return set(connection.scalars(sa.select(RecordLog.position).where(*MINE, RecordLog.position <= at.known_at)))
+
+
+def _learned(connection: sa.Connection, positions: Iterable[int], at: At) -> Iterator[Point]:
+    listed = sorted(positions)
+    columns = (RecordLog.position, RecordLog.kind, RecordLog.host, RecordLog.committed_at_us)
+    for first in range(0, len(listed), 500):
+        some = among(connection, RecordLog.position, listed[first : first + 500])
+        for row in connection.execute(sa.select(*columns).where(some)):
+            if row.committed_at_us <= at.as_of:
+                yield Point(moment_of(row.committed_at_us), row.position, _cause(row))
+
+
+def _cause(row: Any) -> Cause:
+    if row.host:
+        return "record"
+    return row.kind if row.kind in ("rule", "catalog", "outcome") else "record"
+
+
+def _of_rule(connection: sa.Connection, rule: Rule, at: At) -> Iterator[Point]:
+    """The times of a rule, as far as they have come, as what was known by then."""
+    for time in (rule.valid_from, rule.valid_until):
+        if time is not None and micros(time) <= at.as_of:
+            position = min(known_position(connection, time), at.known_at)
+            if position:
+                yield Point(time, position, "time", rule.id)
