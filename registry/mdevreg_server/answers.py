@@ -108,8 +108,8 @@ ENDPOINTS: dict[str, Endpoint] = {
             target=ask.target,
             before=ask.before,
             limit=ask.limit or DEFAULT_ROWS,
-            as_of=ask.as_of,
-            known_at=ask.known_at,
+            as_of=ask.moment.as_of,
+            known_at=ask.moment.known_at,
         )
     ),
     "regret": lambda door, ask: regret(

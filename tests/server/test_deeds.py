@@ -21,12 +21,14 @@ from mdevreg.outcomes import OutcomeDraft
 from mdevreg.query import questions
 from mdevreg.query.regretting import Regrets, regret
 from mdevreg.query.replica_door import ReplicaDoor
+from mdevreg.query.reporting import report_of
 from mdevreg.rules import Rule
 from mdevreg.times import moment_of
 from mdevreg.verdict import Outcome
 from mdevreg_server import minutes
 from mdevreg_server.broker import Broker
 from mdevreg_server.http.config import HttpConfig
+from mdevreg_server.rulebook import Rulebook
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import RecordLog, table_of
 from mdevreg_server.wholeness import faults_of
@@ -84,6 +86,22 @@ def test_a_record_that_came_late_is_found_and_named(desk: Desk, door: SqlDoor) -
     assert (turn.position, turn.kind, turn.code) == (position, "record", "STREAM_VERSION_TOO_OLD")
     assert "beta (host-b)" in turn.text
     assert bytes(door.decision(told.id).answer) == bytes(told.answer)
+
+
+def test_an_outcome_is_blamed_for_what_it_turned(desk: Desk, door: SqlDoor) -> None:
+    """The entry of the log that made a yes unknown is the report; its author and body are the evidence."""
+    for name in ("alpha", "beta"):
+        desk.take(*Publisher(f"host-{name}").snapshot(look(mtty(), hostname=name)))
+    told = _record(desk, door)
+    report = OutcomeDraft(result="refused", decision=told.id, author="nova")
+    later = Rulebook(desk.ledger, desk.now_us + 1_000_000)  # of what is committed at once the last counts
+    kept = later.report(report_of(door, report, now=_now(desk)))
+    turn = door.blame(QUESTION.device, QUESTION.to, NOW, 1).turns[0]
+    assert (turn.point.position, turn.point.cause) == (int(kept.id[1:]), "outcome")
+    assert (turn.before.outcome, turn.after.outcome) == (Outcome.COMPATIBLE, Outcome.UNKNOWN)
+    assert turn.entry is not None
+    assert turn.entry.author == "nova"
+    assert "OUTCOME_REFUSED" in {reason.code for reason in turn.after.reasons}
 
 
 def test_what_changed_after_the_decision_is_nothing_to_regret(desk: Desk, door: SqlDoor) -> None:
