@@ -11,6 +11,7 @@ from mdevreg.compatibility import DEFAULT_RULES, Rules, judge, judge_absent
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Candidates, Evidence, Moment, Pair, Side
 from mdevreg.moments import clock_of, snapshot_of
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Brief, ruling_of
 from mdevreg.support import Support
@@ -44,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
     as_of: datetime | None = None
     facts_age_s: float | None = None
     reliable_until: datetime | None = None
+    target_digest: str | None = None  # of the profile that was judged
     snapshot: str = ""
 
 
@@ -79,19 +81,28 @@ class Asking(msgspec.Struct, frozen=True):
     now: datetime
 
     @classmethod
-    def of(cls, position: int, moment: Moment, rules: Rules, now: datetime, ruled: tuple[Rule, ...]) -> Asking:
-        """With the operators' rules, of all that were known, that hold at the time asked about."""
-        return cls(position, moment, rules, clock_of(moment, now)).holding(ruled)
+    def of(
+        cls,
+        position: int,
+        moment: Moment,
+        rules: Rules,
+        now: datetime,
+        ruled: tuple[Rule, ...],
+        tried: tuple[OutcomeReport, ...] = (),
+    ) -> Asking:
+        """With the operators' rules, of all that were known, that hold at the time asked about, and what was tried."""
+        return cls(position, moment, rules, clock_of(moment, now)).holding(ruled, tried)
 
     @property
     def snapshot(self) -> str:
         """The token of what is asked."""
         return snapshot_of(self.position, self.moment.as_of or self.now)
 
-    def holding(self, rules: tuple[Rule, ...]) -> Asking:
-        """With the operators' rules that hold at the time asked about."""
+    def holding(self, rules: tuple[Rule, ...], outcomes: tuple[OutcomeReport, ...] = ()) -> Asking:
+        """With the operators' rules that hold at the time asked about, and what was tried by then."""
         held = in_force(rules, self.moment.as_of or self.now)
-        return msgspec.structs.replace(self, rules=msgspec.structs.replace(self.rules, in_force=held))
+        holding = msgspec.structs.replace(self.rules, in_force=held, outcomes=outcomes)
+        return msgspec.structs.replace(self, rules=holding)
 
     def judged(self, source: Side, offer: Side) -> Answer:
         """What becomes of the source at one offer."""
@@ -134,6 +145,7 @@ class Asking(msgspec.Struct, frozen=True):
             reliable_until=oldest + timedelta(seconds=min(self.rules.stale_after_s, _LONGEST_S))
             if oldest and lasting
             else None,
+            target_digest=(offer.digest or None) if isinstance(offer, Side) else None,
             snapshot=self.snapshot,
         )
 
@@ -142,7 +154,7 @@ def answer_of(
     pair: Pair, wanted: str = "", *, now: datetime, moment: Moment = NOW, rules: Rules = DEFAULT_RULES
 ) -> Answer:
     """The answer of ``can_migrate`` to facts at hand. ``wanted``: ``PARENT[/TYPE]`` of the target, or all it offers."""
-    asking = Asking.of(pair.position, moment, rules, now, pair.rules)
+    asking = Asking.of(pair.position, moment, rules, now, pair.rules, pair.outcomes)
     offers = _wanted(pair, wanted)
     if not offers:
         return asking.absent(pair, wanted.partition("/")[0] or None)

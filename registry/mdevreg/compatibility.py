@@ -13,26 +13,29 @@ from typing import Literal
 import msgspec
 
 from mdevreg.facts import Evidence, Side
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.profiles import Profile
 from mdevreg.rules import Rule
 from mdevreg.scopes import concerning
 from mdevreg.stream_reasons import Stream, named, stream_between
 from mdevreg.streams import StreamSet, Tags, contains, meet
 from mdevreg.support import NotMigratable, StreamSupport
-from mdevreg.verdict import Detection, Reason, Verdict, verdict_of
+from mdevreg.verdict import Detection, Outcome, Reason, Verdict, verdict_of
 
 #: After this silence a host's facts are stale: three missed heartbeats of the default 10 s, twice over.
 DEFAULT_STALE_AFTER_S = 60.0
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What operators decide about verdicts.
+    """What operators decide about verdicts, and what was found out by trying.
 
-    ``stale_after_s``: silence after which facts are *unknown*. ``in_force``: the rules that hold then.
+    ``stale_after_s``: silence after which facts are *unknown*. ``in_force``: the rules that hold then. ``outcomes``:
+    the newest of each two profiles.
     """
 
     stale_after_s: float = DEFAULT_STALE_AFTER_S
     in_force: tuple[Rule, ...] = ()
+    outcomes: tuple[OutcomeReport, ...] = ()
 
 
 DEFAULT_RULES = Rules()
@@ -41,9 +44,10 @@ DEFAULT_RULES = Rules()
 def judge(source: Side, target: Side, rules: Rules, now: datetime) -> Verdict:
     """The verdict for one source and one target, in that direction. ``now`` is aware."""
     stream = stream_between(source, target, rules.in_force)
+    merits = (*user_reasons(source.profile, target.profile), *stream.reasons)
     reasons = (
-        *user_reasons(source.profile, target.profile),
-        *stream.reasons,
+        *merits,
+        *_tried(source, target, merits, rules.outcomes),
         *rule_reasons(source, target, stream, rules.in_force),
         *evidence_reasons((source.evidence, target.evidence), rules, now),
         *_contradictions((source, target)),
@@ -127,6 +131,27 @@ def _denied(saves: StreamSet, bad: StreamSet, stream: Stream) -> Literal["yes", 
         return "incomparable"
     may_be = fit == "loads" if stream.without_pins is None else contains(bad, stream.without_pins)
     return "yes" if may_be else "no"
+
+
+def _tried(
+    source: Side, target: Side, merits: tuple[Reason, ...], outcomes: tuple[OutcomeReport, ...]
+) -> Iterator[Reason]:
+    """What came of the last real migration between the same two profiles, as far as it is no news.
+
+    A refusal makes a yes unknown, never a no: one host's trouble is not the build's. A load contradicts a no and
+    decides nothing: content differs from guest to guest.
+    """
+    for outcome in outcomes:
+        if not source.digest or (outcome.source, outcome.target) != (source.digest, target.digest):
+            continue
+        if outcome.result == "refused":
+            yield Reason.of(
+                "OUTCOME_REFUSED", f"a target of the same profile refused such a stream: {outcome}", outcome.id
+            )
+        elif Outcome.all_of(reason.says for reason in merits if reason.says) is not Outcome.COMPATIBLE:
+            yield Reason.of(
+                "OUTCOME_LOADED", f"a target of the same profile loaded such a stream: {outcome}", outcome.id
+            )
 
 
 def evidence_reasons(hosts: tuple[Evidence, ...], rules: Rules, now: datetime) -> tuple[Reason, ...]:

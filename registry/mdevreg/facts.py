@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule
@@ -55,6 +56,7 @@ class Side(msgspec.Struct, frozen=True):
     support: Support = NoSupport("nothing_stated", "nothing was concluded")  # as the registry understands the profile
     device: str | None = None
     available_instances: int | None = None
+    digest: str = ""  # of the profile; none for a saved stream, or a scan at hand
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -109,6 +111,7 @@ class Pair(msgspec.Struct, frozen=True):
     target: Evidence
     offers: tuple[Side, ...]
     rules: tuple[Rule, ...] = ()  # all that were known, in force or not
+    outcomes: tuple[OutcomeReport, ...] = ()  # the newest of each two profiles, there and back, failed ones aside
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ class Candidates(msgspec.Struct, frozen=True):
     source: Side
     offers: tuple[Side, ...]
     rules: tuple[Rule, ...] = ()
+    outcomes: tuple[OutcomeReport, ...] = ()
 
 
 class Offers(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ at any position can be asked (ADR 6). ``Knowledge`` is the fold of the amendment
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec import Meta
 
 from mdevreg.catalog import Catalog, Entry
 from mdevreg.errors import DecodeError
+from mdevreg.outcomes import OutcomeReport, Tried, added, position_of, standing_between
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.records import Parent
 from mdevreg.rules import Rule
@@ -41,23 +43,37 @@ class RuleChange(Strict, frozen=True, tag_field="kind", tag="rule"):
     rule: Rule
 
 
+class OutcomeChange(Strict, frozen=True, tag_field="kind", tag="outcome"):
+    """How a real migration ended."""
+
+    outcome: OutcomeReport
+
+
+#: What an amendment changes.
+AnyChange = CatalogChange | RuleChange | OutcomeChange
+
+
 class Amendment(Strict, frozen=True):
     """One change of what is believed. ``at``: the registry's clock; ``author``: who asked for it."""
 
     schema: Line
     at: Time
     author: Line
-    change: CatalogChange | RuleChange
+    change: AnyChange
 
 
 class Knowledge:
-    """All entries and rules believed at one position. Never changed: ``amended`` makes another."""
+    """All entries, rules and outcomes believed at one position. Never changed: ``amended`` makes another."""
 
     def __init__(
-        self, entries: dict[Origin, dict[str, Entry]] | None = None, rules: dict[str, Rule] | None = None
+        self,
+        entries: dict[Origin, dict[str, Entry]] | None = None,
+        rules: dict[str, Rule] | None = None,
+        tried: Tried | None = None,
     ) -> None:
         self.entries = entries or {origin: {} for origin in ORIGINS}
         self.rules = rules or {}
+        self.tried = tried or {}
         # The folder is what operators look at: it wins over what was once imported under the same id.
         operator = self.entries["import"] | self.entries["folder"]
         self.catalog = Catalog(tuple(operator.values()), tuple(self.entries["shipped"].values()))
@@ -65,15 +81,41 @@ class Knowledge:
 
     def amended(self, amendments: Iterable[Amendment]) -> Knowledge:
         """What is believed after them, in their order."""
+        changes = [amendment.change for amendment in amendments]
+        tried = dict(self.tried)
+        for change in changes:
+            if isinstance(change, OutcomeChange):
+                added(tried, change.outcome)
+        others = [change for change in changes if not isinstance(change, OutcomeChange)]
+        return self._amended(others, tried) if others else self._with(tried)
+
+    def _amended(self, changes: list[CatalogChange | RuleChange], tried: Tried) -> Knowledge:
         entries = {origin: dict(found) for origin, found in self.entries.items()}
         rules = dict(self.rules)
-        for amendment in amendments:
-            change = amendment.change
+        for change in changes:
             if isinstance(change, RuleChange):
                 rules[change.rule.id] = change.rule
             else:
                 _change(entries[change.origin], change)
-        return Knowledge(entries, rules)
+        return Knowledge(entries, rules, tried)
+
+    def _with(self, tried: Tried) -> Knowledge:
+        """The same entries and rules, with what was concluded of them: outcomes may be reported every second."""
+        found = object.__new__(Knowledge)
+        found.entries, found.rules, found.catalog = self.entries, self.rules, self.catalog
+        found.tried, found._supports = tried, self._supports
+        return found
+
+    @property
+    def outcomes(self) -> list[OutcomeReport]:
+        """Every outcome that was reported, in log order."""
+        return sorted((report for reports in self.tried.values() for report in reports), key=position_of)
+
+    def tried_between(
+        self, source: str, targets: Iterable[str], as_of: datetime | None = None
+    ) -> tuple[OutcomeReport, ...]:
+        """What outcomes say of a profile and each of some others, there and back, one each (``outcomes.standing``)."""
+        return standing_between(self.tried, source, targets, as_of) if self.tried else ()
 
     def support(self, digest: str, profile: Profile) -> Support:
         """What the profile of that digest saves and loads; concluded once."""

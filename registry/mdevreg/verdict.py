@@ -66,6 +66,8 @@ CODES: dict[str, tuple[Outcome | None, About]] = {
     "MATCH_FIELD_DOUBTFUL": (_UNKNOWN, "migration"),
     "MATCH_FIELD_UNKNOWN": (_UNKNOWN, "migration"),
     "MATCH_FIELD_ADVISORY": (None, "migration"),
+    "OUTCOME_REFUSED": (_UNKNOWN, "migration"),
+    "OUTCOME_LOADED": (None, "migration"),
     "RULE_DENIES": (_NO, "rule"),
     "RULE_ALLOWS": (_YES, "rule"),
     "RULE_PINS": (None, "rule"),
@@ -90,7 +92,7 @@ class Reason(msgspec.Struct, frozen=True):
     says: Outcome | None
     about: About
     text: str
-    name: str = ""  # the match field, or the rule's id
+    name: str = ""  # the match field, or the id of the rule or outcome
 
     @classmethod
     def of(cls, code: str, text: str, name: str = "") -> Reason:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -17,6 +18,8 @@ from mdevreg.knowledge import NOTHING, Amendment, Knowledge, decode_amendment, e
 from mdevreg.texts import Place, forbidden_in, path_of, texts_of
 from mdevreg_server.tables import RecordLog
 
+T = TypeVar("T")
+
 #: ``record_log.host`` of an amendment.
 NOBODY = ""
 #: How many moments' beliefs are kept: now, and some of the past that are asked about.
@@ -24,6 +27,10 @@ KEPT = 8
 #: The amendments of the log.
 MINE = (RecordLog.host == NOBODY, RecordLog.epoch == NOBODY)
 
+#: The columns of ``record_log``, in their order.
+Row = tuple[Any, ...]
+#: Makes an entry of the registry's own, told its position and time (µs UTC): it, and its row.
+Writing = Callable[[sa.Connection, int, int], tuple[T, Row]]
 #: Position and digest of an amendment: the same position of another copy's history is another one.
 _Mark = tuple[int, str]
 _NONE: _Mark = (0, "")

@@ -12,16 +12,19 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from mdevreg.compatibility import Rules
+from mdevreg.decisions import DecisionsAsked
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
+from mdevreg.outcomes import OutcomesAsked
 from mdevreg.query import mapping, pages, questions
 from mdevreg.query.batch import NearDoor
 from mdevreg.query.door import Door
 from mdevreg.query.gathered import can_migrate_each
 from mdevreg.query.pages import PagingDoor
+from mdevreg.query.regretting import regret
 from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody, check
 from mdevreg.query.schemas import schemas
 from mdevreg.rules import scope_in
-from mdevreg_server.rulebook import Decisions
+from mdevreg_server.deciding import Decisions
 
 T = TypeVar("T")
 
@@ -34,6 +37,9 @@ class NearbyDoor(Door, NearDoor, PagingDoor, Protocol):
         """Whether it holds the whole fleet, and follows it."""
         ...
 
+
+#: Rows of a page, where the request does not say.
+DEFAULT_ROWS = 100
 
 Endpoint = Callable[[Door, Ask], Any]
 
@@ -89,6 +95,31 @@ ENDPOINTS: dict[str, Endpoint] = {
         door, now=datetime.now(UTC), sources=scope_in(ask.sources or ""), targets=scope_in(ask.targets or "")
     ),
     "accepting": lambda door, ask: mapping.accepting(door, ask.need("host"), now=datetime.now(UTC)),
+    "decisions": lambda door, ask: door.decisions(
+        DecisionsAsked(ask.device, ask.host, ask.since, ask.until, ask.before, ask.limit or DEFAULT_ROWS)
+    ),
+    "decision": lambda door, ask: door.decision(ask.need("name")),
+    "outcomes": lambda door, ask: door.outcomes(
+        OutcomesAsked(
+            device=ask.device,
+            host=ask.host,
+            decision=ask.decision,
+            source=ask.source,
+            target=ask.target,
+            before=ask.before,
+            limit=ask.limit or DEFAULT_ROWS,
+            as_of=ask.moment.as_of,
+            known_at=ask.moment.known_at,
+        )
+    ),
+    "regret": lambda door, ask: regret(
+        door,
+        since=_need(ask.since, "since"),
+        until=ask.until,
+        now=datetime.now(UTC),
+        before=ask.before,
+        limit=ask.limit or DEFAULT_ROWS,
+    ),
     "schema": lambda _, ask: schemas(ask.name),
 }
 
@@ -114,6 +145,8 @@ DECISIONS: dict[str, Decision] = {
     "set-retention": lambda decisions, asked: decisions.set_retention(
         _need(asked.bodies, "bodies"), author=_need(asked.author, "author")
     ),
+    "record-decision": lambda decisions, asked: decisions.record(_need(asked.decision, "decision")),
+    "report-outcome": lambda decisions, asked: decisions.report(_need(asked.outcome, "outcome")),
 }
 
 _ask = msgspec.json.Decoder(Ask)

@@ -18,8 +18,9 @@ from contextlib import AbstractContextManager, contextmanager
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.decisions import Decision, encode_decision
 from mdevreg.errors import DecodeError, MdevregError
-from mdevreg.knowledge import Amendment, CatalogChange, Knowledge, RuleChange
+from mdevreg.knowledge import Amendment, AnyChange, Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
 from mdevreg.times import moment_of
@@ -33,6 +34,7 @@ from mdevreg_server.engine import REFUSED, converted
 from mdevreg_server.hosts import DEFAULT_CACHED_HOSTS, Hosts
 from mdevreg_server.intervals import Shape, shapes
 from mdevreg_server.messages import Item, Message, read_all
+from mdevreg_server.minutes import DECIDED
 from mdevreg_server.portraits import portraits
 from mdevreg_server.positions import MOVED, Mark, Right, Sole, Where
 from mdevreg_server.presence import conflicts
@@ -171,11 +173,10 @@ class Ledger:
         """While this lasts, no other process takes a decision; ``amend`` inside."""
         return self._right.deciding(self.engine)
 
-    def amend(self, change: Callable[[int], CatalogChange | RuleChange], *, author: str, now_us: int) -> Amended:
+    def amend(self, change: Callable[[int], AnyChange], *, author: str, now_us: int) -> Amended:
         """Append a change of what is believed; ``change`` is told its log position.
 
-        Raises ``UsageError`` for what can't be kept, ``StateError`` or ``UnreachableError``; then nothing was changed,
-        as far as is known.
+        Raises ``UsageError`` for what can't be kept, ``StateError``, ``UnreachableError``: then nothing seems changed.
         """
         with self.tending() as connection:
             entry = change(self.position + 1)
@@ -183,6 +184,14 @@ class Ledger:
             amendment = Amendment(schema=SCHEMA, at=moment_of(at_us), author=author, change=entry)
             kind = str(entry.__struct_config__.tag)
             return Amended(self.append(connection, NOBODY, kind, encoded(amendment), now_us=at_us), amendment)
+
+    def record(self, decided: Callable[[int, int], Decision], *, now_us: int) -> Decision:
+        """Append a decision, which changes no belief; ``decided`` is told position and time. Raises as ``amend``."""
+        with self.tending() as connection:
+            at_us = max(now_us, self._memory.clock_us)
+            decision = decided(self.position + 1, at_us)
+            self.append(connection, DECIDED, DECIDED, encode_decision(decision), now_us=at_us)
+            return decision
 
     @contextmanager
     def tending(self) -> Iterator[sa.Connection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mdevreg.knowledge import CatalogChange
+from mdevreg.knowledge import CatalogChange, OutcomeChange, RuleChange
 from mdevreg.records import Cause, CompleteBody, Parent, TombstoneBody
 from mdevreg.wire import Decoded
 from mdevreg_server.ledger import Amended, Applied
@@ -35,8 +35,7 @@ class Lines:
         change = amendment.change
         if self._say is None or (isinstance(change, CatalogChange) and change.origin == "shipped"):
             return
-        what = _catalog(change) if isinstance(change, CatalogChange) else _rule(amended)
-        self._say(f"{amendment.at.astimezone():%H:%M:%S} {what}")
+        self._say(f"{amendment.at.astimezone():%H:%M:%S} {_amended(amended)}")
 
     def _line(self, decoded: Decoded) -> str:
         record = decoded.record
@@ -68,8 +67,20 @@ def event_of(amended: Amended) -> str:
     by = f"position={amended.position} author={author!r}"
     if isinstance(change, CatalogChange):
         return f"catalog.changed origin={change.origin} put={len(change.put)} removed={len(change.remove)} {by}"
+    if isinstance(change, OutcomeChange):
+        told = change.outcome
+        return f"outcome.reported id={told.id} result={told.result} device={told.device!r} to={told.to!r} {by}"
     what = "added" if _is_new(amended) else "ended"
     return f"rule.{what} id={change.rule.id} effect={change.rule.effect} scope={change.rule.scope!r} {by}"
+
+
+def _amended(amended: Amended) -> str:
+    match amended.amendment.change:
+        case CatalogChange() as change:
+            return _catalog(change)
+        case OutcomeChange(outcome=told):
+            return f"outcome {told.id} {told.result}: {told.device} to {told.to}, told by {told.author}"
+    return _rule(amended)
 
 
 def _catalog(change: CatalogChange) -> str:
@@ -80,7 +91,7 @@ def _catalog(change: CatalogChange) -> str:
 
 
 def _rule(amended: Amended) -> str:
-    assert not isinstance(amended.amendment.change, CatalogChange)
+    assert isinstance(amended.amendment.change, RuleChange)
     rule = amended.amendment.change.rule
     if _is_new(amended):
         return f"rule {rule.id} {rule.effect} by {rule.author} ({rule.scope}): {rule.message}"
@@ -91,7 +102,7 @@ def _rule(amended: Amended) -> str:
 def _is_new(amended: Amended) -> bool:
     """A rule is named after the position that added it."""
     change = amended.amendment.change
-    return not isinstance(change, CatalogChange) and change.rule.id == f"r{amended.position}"
+    return isinstance(change, RuleChange) and change.rule.id == f"r{amended.position}"
 
 
 def _parent(before: Parent | None, now: Parent) -> str:

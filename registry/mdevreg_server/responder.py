@@ -36,7 +36,7 @@ from mdevreg_server.answers import (
     read_ask,
     read_decide,
 )
-from mdevreg_server.rulebook import Decisions
+from mdevreg_server.deciding import Decisions
 from mdevreg_server.service import Endpoint, EndpointService
 from mdevreg_server.tally import Tally
 
@@ -69,7 +69,7 @@ class Responder:
     ) -> None:
         self._client, self._door, self._pool, self._near = client, door, pool, near
         self._tally = tally or Tally()
-        self._decisions = decisions
+        self._decisions = decisions.through("nats")
         self._free = asyncio.Semaphore(CONCURRENT)
         self._running: set[asyncio.Task[None]] = set()
         about = "compatibility of mediated devices: can this migration stream be loaded there, and why (not)?"

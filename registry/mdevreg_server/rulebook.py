@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+import msgspec
 from msgspec import structs
 
+from mdevreg.answering import Answer
 from mdevreg.catalog import Entry
 from mdevreg.catalog_file import faults_of
+from mdevreg.decisions import Decision, DecisionDraft, Via
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Retention
 from mdevreg.keeping import days_of
-from mdevreg.knowledge import MAX_ENTRIES, CatalogChange, Origin, RuleChange, difference
+from mdevreg.knowledge import MAX_ENTRIES, AnyChange, CatalogChange, Origin, OutcomeChange, RuleChange, difference
 from mdevreg.nearest import nearest
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.query.requests import Changed
+from mdevreg.records import SCHEMA
 from mdevreg.rules import Rule, check
 from mdevreg.times import moment_of, utc
 from mdevreg_server.ledger import Amended, Ledger
@@ -28,30 +32,6 @@ T = TypeVar("T")
 
 #: Is called with each decision that was written, in the ledger's thread.
 Told = Callable[[Amended], None]
-
-
-class Decisions(Protocol):
-    """Where operators' decisions are taken."""
-
-    def add_rule(self, draft: Rule) -> Rule:
-        """Add a rule; its id is given here."""
-        ...
-
-    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
-        """End a rule at a time, ``None`` = now."""
-        ...
-
-    def import_entries(self, entries: tuple[Entry, ...], *, author: str) -> Changed:
-        """Add or replace imported entries."""
-        ...
-
-    def remove_entries(self, names: tuple[str, ...], *, author: str) -> Changed:
-        """Take imported entries back."""
-        ...
-
-    def set_retention(self, bodies: str, *, author: str) -> Retention:
-        """Keep documents for so long from now on: ``400d``, ``forever``."""
-        ...
 
 
 class Rulebook:
@@ -135,6 +115,29 @@ class Rulebook:
         set_retention(self._ledger, days_of(bodies), author=author, now_us=self._now_us)
         return retention_of(self._ledger)
 
+    def record(self, draft: DecisionDraft, answer: Answer, *, via: Via) -> Decision:
+        """Record an answer as it is told; its id is the log position that it takes."""
+        told, said = msgspec.Raw(msgspec.json.encode(answer)), structs.asdict(draft)
+
+        def decided(position: int, at_us: int) -> Decision:
+            return Decision(schema=SCHEMA, id=f"d{position}", at=moment_of(at_us), via=via, answer=told, **said)
+
+        return self._ledger.record(decided, now_us=self._now_us)
+
+    def report(self, report: OutcomeReport) -> OutcomeReport:
+        """Keep how a real migration ended; its id is the log position that it takes.
+
+        The same report again is that one: who got no answer may ask once more, and says when it was.
+        """
+        for known in self._ledger.knowledge().tried.get((report.source, report.target), ()):
+            if structs.replace(known, id=report.id) == report:
+                return known
+
+        def change(position: int) -> OutcomeChange:
+            return OutcomeChange(outcome=structs.replace(report, id=f"o{position}"))
+
+        return structs.replace(report, id=f"o{self._amend(change, report.author).position}")
+
     def _imported(self, change: CatalogChange | None) -> Changed:
         if change is None:
             return Changed()
@@ -142,57 +145,9 @@ class Rulebook:
         folder = self._ledger.knowledge().entries["folder"]
         return Changed(put, change.remove, tuple(name for name in put if name in folder))
 
-    def _amend(self, change: Callable[[int], CatalogChange | RuleChange], author: str) -> Amended:
+    def _amend(self, change: Callable[[int], AnyChange], author: str) -> Amended:
         if not author.strip():
             raise UsageError("the author is blank; say who decides: it is kept with the decision")
         amended = self._ledger.amend(change, author=author, now_us=self._now_us)
         self._told(amended)
         return amended
-
-
-class LedgerDecisions:
-    """Decisions from any thread, carried out by the ledger's own.
-
-    ``announced`` waits, but not for long, until what was decided is published: whoever asks next may ask a replica.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        writer: Executor,
-        now_us: Callable[[], int],
-        told: Told = lambda _: None,
-        *,
-        announced: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._ledger, self._writer, self._now_us, self._told = ledger, writer, now_us, told
-        self._announced = announced
-
-    def add_rule(self, draft: Rule) -> Rule:
-        """Add a rule."""
-        return self._decided(lambda book: book.add_rule(draft))
-
-    def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
-        """End a rule."""
-        return self._decided(lambda book: book.end_rule(rule, at=at, author=author))
-
-    def import_entries(self, entries: tuple[Entry, ...], *, author: str) -> Changed:
-        """Add or replace imported entries."""
-        return self._decided(lambda book: book.import_entries(entries, author=author))
-
-    def remove_entries(self, names: tuple[str, ...], *, author: str) -> Changed:
-        """Take imported entries back."""
-        return self._decided(lambda book: book.remove_entries(names, author=author))
-
-    def set_retention(self, bodies: str, *, author: str) -> Retention:
-        """Keep documents for so long from now on."""
-        return self._decided(lambda book: book.set_retention(bodies, author=author))
-
-    def _decided(self, work: Callable[[Rulebook], T]) -> T:
-        def decide() -> T:
-            with self._ledger.deciding():
-                return work(Rulebook(self._ledger, self._now_us(), self._told))
-
-        decided = self._writer.submit(decide).result()
-        self._announced()
-        return decided

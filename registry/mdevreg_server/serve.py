@@ -24,6 +24,7 @@ from mdevreg_server.audit.keeper import AuditConfig, Keeper
 from mdevreg_server.bus import Wanted, connect, leave, published_to
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
+from mdevreg_server.deciding import LedgerDecisions
 from mdevreg_server.ending import cancelled, until_one_ends
 from mdevreg_server.engine import open_engine
 from mdevreg_server.fleet_care import FleetCare
@@ -39,7 +40,6 @@ from mdevreg_server.positions import Right, Shared, Sole
 from mdevreg_server.responder import Responder
 from mdevreg_server.retiring import Retiring
 from mdevreg_server.room import keep_room
-from mdevreg_server.rulebook import LedgerDecisions
 from mdevreg_server.sharing import Sharing
 from mdevreg_server.single import Single
 from mdevreg_server.sql_door import SqlDoor
@@ -107,7 +107,9 @@ async def serve(
         registry = await _registry(config, house, client, stack, applied=applied, say=say, told=told)
         if isinstance(registry, Single):
             committed.append(registry.committed)
-        decisions = LedgerDecisions(house.ledger, house.writer, now_us, told, announced=registry.announced)
+        decisions = LedgerDecisions(
+            house.ledger, house.writer, now_us, told, facts=house.door, announced=registry.announced
+        )
         await registry.pulse.listen(client)
         shared = config.partitions > 1
         await FleetCare(client, house.reader, house.pool, registry.publish, shared=shared, say=say).listen()

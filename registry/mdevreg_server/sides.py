@@ -105,6 +105,7 @@ def _side(row: Any, host: Evidence, interned: Interned) -> Side:
         profile=profile,
         support=support,
         available_instances=_free.decode(row.free).get(row.type),
+        digest=row.profile,
     )
 
 
@@ -126,7 +127,7 @@ def _device(connection: sa.Connection, name: str, host: Evidence | None, at: At,
     profile, support = interned.get(rows[0].profile, rows[0].body)
     parent = at.rows(Parent, host=where.host)
     named = connection.scalar(sa.select(parent.name).where(parent.path == rows[0].path))
-    return Side(evidence=where, parent=named or rows[0].path, profile=profile, support=support, device=name)
+    return Side(where, named or rows[0].path, profile, support, device=name, digest=rows[0].profile)
 
 
 def _refuse_host(connection: sa.Connection, name: str, within: Evidence | None, at: At) -> None:

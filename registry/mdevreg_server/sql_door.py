@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,9 +10,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from mdevreg.answering import answer_of
 from mdevreg.blame import MAX_POINTS, MAX_TURNS, Blame, Point, Said, Turn, said_of, turned
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import MdevregError, UsageError
 from mdevreg.facts import (
     Candidates,
@@ -26,15 +28,20 @@ from mdevreg.facts import (
     Offers,
     Pair,
     RuleList,
+    Side,
 )
 from mdevreg.knowledge import supports_of
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.names import possible
+from mdevreg.query.questions import answered
+from mdevreg.query.reporting import report_of
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule
-from mdevreg_server import keeping, revision, tables
+from mdevreg.times import moment_of
+from mdevreg_server import keeping, minutes, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
-from mdevreg_server.asking import At, at
+from mdevreg_server.asking import LATEST, At, at
 from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.blaming import entry_at, points_of
 from mdevreg_server.documents import documents_of
@@ -117,7 +124,8 @@ class SqlDoor:
         source = source_of(connection, device, when, interned)
         target = find_host(connection, host, when)
         offers = offers_of(connection, target, when, interned)
-        return Pair(when.position, source, target, tuple(offers), _rules(interned))
+        tried = _tried(interned, source, offers, when)
+        return Pair(when.position, source, target, tuple(offers), _rules(interned), tried)
 
     def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
         """Since when the answer to a pair is what it is, and what made it so; the last ``limit`` turns."""
@@ -156,7 +164,8 @@ class SqlDoor:
             source = source_of(connection, possible(device), when, interned)
             kind = source.profile.type
             offers = offers_of_type(connection, kind, when, interned) if kind is not None else []
-        return Candidates(when.position, source, tuple(offers), _rules(interned))
+        tried = _tried(interned, source, offers, when)
+        return Candidates(when.position, source, tuple(offers), _rules(interned), tried)
 
     def loading(self, form: str, moment: Moment) -> Offers:
         """Every offer in the fleet whose driver build is known to load streams of a format."""
@@ -202,6 +211,35 @@ class SqlDoor:
         """Whoever verifies this database (``mdevreg.query.auditing``)."""
         return SqlAuditor(self.engine)
 
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        """The newest of some recorded answers, oldest first."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return minutes.page(connection, asked)
+
+    def decision(self, name: str) -> Decision:
+        """The recorded answer of that id, as it was told."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return minutes.decision_of(connection, name)
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        """Answer a question, and record the answer, where no registry is running on this database."""
+        answer = answered(self, draft, now=self._clock())
+        with writing_alone(self.engine.url) as book:
+            return book.record(draft, answer, via="sql")
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        """The newest of some reports of real migrations, oldest first."""
+        with self._reading(Moment(asked.as_of, asked.known_at)) as (connection, when):
+            host = None if asked.host is None else find_host(connection, possible(asked.host), when).host
+            tried = self._beliefs.at(connection, when.known_at).tried
+        return listed(tried, structs.replace(asked, host=host), when.position)
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended, where no registry is running on this database."""
+        report = report_of(self, draft, now=self._clock())
+        with writing_alone(self.engine.url) as book:
+            return book.report(report)
+
     def close(self) -> None:
         """Let go of the connections."""
         self.engine.dispose()
@@ -222,6 +260,11 @@ def _turn(connection: sa.Connection, found: tuple[Point, Said, Said]) -> Turn:
 
 def _rules(interned: Interned) -> tuple[Rule, ...]:
     return tuple(interned.knowledge.rules.values())
+
+
+def _tried(interned: Interned, source: Side, offers: Iterable[Side], when: At) -> tuple[OutcomeReport, ...]:
+    as_of = None if when.as_of == LATEST else moment_of(when.as_of)
+    return interned.knowledge.tried_between(source.digest, (offer.digest for offer in offers), as_of)
 
 
 def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:

@@ -16,6 +16,7 @@ from mdevreg.answering import brief_of
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW as LATEST
 from mdevreg.fleet import Brief, Fleet, FleetView
+from mdevreg.outcomes import Result
 from mdevreg.published import bucket_of
 from mdevreg.query import questions
 from mdevreg.query.fleet_door import FleetDoor
@@ -93,15 +94,33 @@ def rules(draw: st.DrawFn) -> Rule:
     )
 
 
-changes = st.lists(hosts | st.sampled_from(IDS) | rules(), max_size=12)
+class Tried(msgspec.Struct, frozen=True):
+    """A real migration: places of profiles, how it ended, how long ago."""
+
+    source: int
+    target: int
+    result: Result
+    ago_s: int
 
 
-def _told(model: FleetModel, change: ModelHost | str | Rule) -> list[Sent]:
+tries = st.builds(
+    Tried,
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.sampled_from(["refused", "refused", "loaded", "failed"]),
+    st.integers(0, 3),
+)
+changes = st.lists(hosts | st.sampled_from(IDS) | rules() | tries, max_size=14)
+
+
+def _told(model: FleetModel, change: ModelHost | str | Rule | Tried) -> list[Sent]:
     match change:
         case ModelHost():
             return model.put(change)
         case Rule():
             return model.rule(change)
+        case Tried():
+            return model.try_out(change.source, change.target, change.result, NOW - timedelta(seconds=change.ago_s))
     return model.remove(change)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from pathlib import Path
 
@@ -14,27 +13,10 @@ from mdevreg_server.http.buckets import BURST_S, Buckets
 from mdevreg_server.http.config import HttpConfig, listen
 from mdevreg_server.http.tokens import read_tokens
 from support.faces import LOOPBACK, Face
-from support.http_asked import Told, asked, posted
+from support.http_asked import Told, asked, bearer, posted, tokens_file
 from support.processes import eventually
 
 RULE = {"id": "new", "effect": "deny", "author": "me", "message": "no", "valid_from": "2026-11-24T00:00:00Z"}
-
-
-def _tokens(file: Path, **scopes: str) -> str:
-    """A file of tokens, each named like the token itself."""
-    tables = (
-        f'[[token]]\nname = "{token}"\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\nscopes = {scope}\n'
-        for token, scope in scopes.items()
-    )
-    other = file.with_suffix(".new")
-    other.write_text("\n".join(tables))
-    other.chmod(0o600)
-    other.replace(file)
-    return str(file)
-
-
-def _as(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def _refused(told: Told) -> tuple[int, str]:
@@ -43,31 +25,31 @@ def _refused(told: Told) -> tuple[int, str]:
 
 def test_with_tokens_nobody_is_served_without(face: Face, tmp_path: Path) -> None:
     """401 with a challenge for none, a wrong one, and another scheme; health needs none, figures do."""
-    file = _tokens(tmp_path / "tokens.toml", reader='["read"]')
+    file = tokens_file(tmp_path / "tokens.toml", reader='["read"]')
     url = face(HttpConfig(LOOPBACK, tokens=file)).http_url
-    for headers in ({}, _as("wrong"), _as(""), {"Authorization": "Basic cmVhZGVy"}, {"Authorization": "reader"}):
+    for headers in ({}, bearer("wrong"), bearer(""), {"Authorization": "Basic cmVhZGVy"}, {"Authorization": "reader"}):
         told = asked(url, "/v1/hosts", headers=headers)
         assert _refused(told) == (401, "TOKEN_NEEDED")
         assert told.headers["www-authenticate"].startswith("Bearer ")
-    assert asked(url, "/v1/hosts", headers=_as("reader")).status == 200
+    assert asked(url, "/v1/hosts", headers=bearer("reader")).status == 200
     assert asked(url, "/metrics").status == 401
-    assert asked(url, "/metrics", headers=_as("reader")).status == 200
+    assert asked(url, "/metrics", headers=bearer("reader")).status == 200
     assert [asked(url, path).status for path in ("/healthz", "/readyz", "/openapi.json", "/")] == [200] * 4
 
 
 def test_a_scope_is_what_a_token_is_good_for(face: Face, tmp_path: Path) -> None:
     """Readers ask, also in batches; writers decide, and nothing else. The log says whose token decided."""
-    file = _tokens(tmp_path / "tokens.toml", reader='["read"]', writer='["write"]', both='["read", "write"]')
+    file = tokens_file(tmp_path / "tokens.toml", reader='["read"]', writer='["write"]', both='["read", "write"]')
     registry = face(HttpConfig(LOOPBACK, tokens=file))
     url = registry.http_url
-    assert posted(url, "/v1/can-migrate", {"pairs": []}, **_as("reader")).status == 200
-    told = posted(url, "/v1/rules", RULE, **_as("reader"))
+    assert posted(url, "/v1/can-migrate", {"pairs": []}, **bearer("reader")).status == 200
+    told = posted(url, "/v1/rules", RULE, **bearer("reader"))
     assert _refused(told) == (403, "SCOPE_NEEDED")
     assert 'scope="write"' in told.headers["www-authenticate"]
-    assert _refused(asked(url, "/v1/rules", headers=_as("writer"))) == (403, "SCOPE_NEEDED")
-    added = posted(url, "/v1/rules", RULE, **_as("writer"))
+    assert _refused(asked(url, "/v1/rules", headers=bearer("writer"))) == (403, "SCOPE_NEEDED")
+    added = posted(url, "/v1/rules", RULE, **bearer("writer"))
     assert added.status == 201
-    assert posted(url, f"/v1/rules/{added.json['id']}/end", {"author": "me"}, **_as("both")).status == 200
+    assert posted(url, f"/v1/rules/{added.json['id']}/end", {"author": "me"}, **bearer("both")).status == 200
     registry.until_said("http.decided endpoint=add-rule")
     assert any("token='both'" in line for line in registry.said)
 
@@ -75,27 +57,27 @@ def test_a_scope_is_what_a_token_is_good_for(face: Face, tmp_path: Path) -> None
 def test_tokens_are_read_again_when_the_file_changes(face: Face, tmp_path: Path) -> None:
     """A revoked token is refused at once; a faulty file lets nobody in, and the log says why."""
     file = tmp_path / "tokens.toml"
-    registry = face(HttpConfig(LOOPBACK, tokens=_tokens(file, old='["read"]')))
+    registry = face(HttpConfig(LOOPBACK, tokens=tokens_file(file, old='["read"]')))
     url = registry.http_url
-    assert asked(url, "/v1/rules", headers=_as("old")).status == 200
-    _tokens(file, new='["read"]')
-    assert asked(url, "/v1/rules", headers=_as("old")).status == 401
-    assert asked(url, "/v1/rules", headers=_as("new")).status == 200
+    assert asked(url, "/v1/rules", headers=bearer("old")).status == 200
+    tokens_file(file, new='["read"]')
+    assert asked(url, "/v1/rules", headers=bearer("old")).status == 401
+    assert asked(url, "/v1/rules", headers=bearer("new")).status == 200
     file.write_text("[[token]]\nname = 1")
-    told = asked(url, "/v1/rules", headers=_as("new"))
+    told = asked(url, "/v1/rules", headers=bearer("new"))
     assert _refused(told) == (503, "HTTP_TOKENS")
     assert str(file) not in told.json["detail"]
     assert any(line.startswith("http.tokens_refused") and str(file) in line for line in registry.said)
-    _tokens(file, new='["read"]')
-    assert asked(url, "/v1/rules", headers=_as("new")).status == 200
+    tokens_file(file, new='["read"]')
+    assert asked(url, "/v1/rules", headers=bearer("new")).status == 200
     file.unlink()
-    assert asked(url, "/v1/rules", headers=_as("new")).status == 503
+    assert asked(url, "/v1/rules", headers=bearer("new")).status == 503
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o660, 0o602])
 def test_a_file_that_is_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     """The way out is in the message."""
-    file = Path(_tokens(tmp_path / "tokens.toml", a='["read"]'))
+    file = Path(tokens_file(tmp_path / "tokens.toml", a='["read"]'))
     file.chmod(mode)
     with pytest.raises(StateError, match="chmod 600"):
         read_tokens(file)
@@ -139,7 +121,7 @@ def test_without_tokens_only_loopback_is_listened_on(address: str) -> None:
 
 def test_with_tokens_others_are_listened_for(tmp_path: Path) -> None:
     """That is what they are for."""
-    listen(HttpConfig("0.0.0.0:0", tokens=_tokens(tmp_path / "tokens.toml", a='["read"]'))).close()
+    listen(HttpConfig("0.0.0.0:0", tokens=tokens_file(tmp_path / "tokens.toml", a='["read"]'))).close()
 
 
 def test_answers_do_not_wait_for_acknowledgements() -> None:
@@ -198,10 +180,10 @@ def test_who_asks_too_often_is_told_to_wait(face: Face) -> None:
 
 def test_tokens_have_buckets_of_their_own(face: Face, tmp_path: Path) -> None:
     """One eager client does not keep another waiting that comes by the same proxy."""
-    file = _tokens(tmp_path / "tokens.toml", eager='["read"]', calm='["read"]')
+    file = tokens_file(tmp_path / "tokens.toml", eager='["read"]', calm='["read"]')
     url = face(HttpConfig(LOOPBACK, tokens=file, rate=1.0)).http_url
-    assert [asked(url, "/v1/rules", headers=_as("eager")).status for _ in range(5)][-1] == 429
-    assert asked(url, "/v1/rules", headers=_as("calm")).status == 200
+    assert [asked(url, "/v1/rules", headers=bearer("eager")).status for _ in range(5)][-1] == 429
+    assert asked(url, "/v1/rules", headers=bearer("calm")).status == 200
 
 
 def test_a_bucket_gives_its_rate_and_no_more() -> None:

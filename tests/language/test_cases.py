@@ -13,17 +13,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from mdevreg.catalog import Catalog
 from mdevreg.catalog_file import read_catalog_file
 from mdevreg.compatibility import Rules, judge
 from mdevreg.facts import Evidence, Side
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.profiles import Profile
 from mdevreg.rules import Rule, check, in_force
 from mdevreg.shapes import Strict
 from mdevreg.shipped import shipped_entries
 from mdevreg.support import support_of
 from mdevreg.verdict import CODES, Outcome, Verdict
+from support.rulings import outcome
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 _TABLE = tomllib.loads((Path(__file__).parents[1] / "cases" / "cases.toml").read_text(encoding="utf-8"))
@@ -43,6 +46,7 @@ class Case(Strict, frozen=True):
     codes: list[str]
     operator: str = ""
     rules: list[Table] = []
+    outcomes: list[Table] = []
     negotiated: str | None = None
     detection: str | None = None
     back: Outcome | None = None
@@ -80,12 +84,20 @@ def _rule(said: Table) -> Rule:
     return check(msgspec.convert(made, Rule, builtin_types=(datetime,)))
 
 
+def _outcome(said: Table, source: str, target: str) -> OutcomeReport:
+    """How a migration there ended; ``back``: one of the way back."""
+    sides = (target, source) if said.get("back") else (source, target)
+    return outcome(said["result"], *sides)
+
+
 def _verdicts(case: Case) -> tuple[Verdict, Verdict]:
     """There, and the way back."""
     operator = read_catalog_file(case.operator, "operator.toml") if case.operator else ()
     catalog = Catalog(operator=operator, shipped=shipped_entries())
     source, target = _side(case.source, "alpha", catalog), _side(case.target, "beta", catalog)
-    rules = Rules(in_force=in_force(map(_rule, case.rules), NOW))
+    source, target = (structs.replace(side, digest=letter * 64) for side, letter in ((source, "a"), (target, "b")))
+    tried = tuple(_outcome(said, source.digest, target.digest) for said in case.outcomes)
+    rules = Rules(in_force=in_force(map(_rule, case.rules), NOW), outcomes=tried)
     return judge(source, target, rules, NOW), judge(target, source, rules, NOW)
 
 

@@ -17,6 +17,7 @@ from mdevreg.claims import Learned
 from mdevreg.compatibility import Rules, judge
 from mdevreg.facts import Side
 from mdevreg.matching import agreement, missing_of
+from mdevreg.outcomes import Result
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule, Scope, check
@@ -24,7 +25,7 @@ from mdevreg.statements import MatchRule, Statement, Versions, VersionSet
 from mdevreg.streams import Opaque, Range, StreamSet, UpTo, read_set
 from mdevreg.support import MatchField, NoSupport, StreamSupport, support_of
 from mdevreg.verdict import Outcome, Verdict
-from support.rulings import DOUBTS, fresh, integer_sets, match_field, nearly, pairs, rule_lists, rules, sets
+from support.rulings import DOUBTS, fresh, integer_sets, match_field, nearly, outcome, pairs, rule_lists, rules, sets
 from support.strategies import NOW
 
 _YES, _NO, _UNKNOWN = Outcome.COMPATIBLE, Outcome.INCOMPATIBLE, Outcome.UNKNOWN
@@ -37,6 +38,16 @@ _NO_VERSIONS_DENIED = rule_lists("deny", "allow", "pin", "match", versions=False
 
 def _judged(pair: _Pair, in_force: tuple[Rule, ...] = ()) -> Verdict:
     return judge(*pair, Rules(in_force=in_force), NOW)
+
+
+def _tried(pair: _Pair, in_force: tuple[Rule, ...], result: Result | None, *, reverse: bool = False) -> Verdict:
+    """Judged after a migration between the two, or back, ended so."""
+    source, target = (
+        msgspec.structs.replace(side, digest=letter * 64) for side, letter in zip(pair, "ab", strict=True)
+    )
+    ends = (target.digest, source.digest) if reverse else (source.digest, target.digest)
+    told = () if result is None else (outcome(result, *ends),)
+    return judge(source, target, Rules(in_force=in_force, outcomes=told), NOW)
 
 
 def _codes(verdict: Verdict) -> Counter[str]:
@@ -497,3 +508,33 @@ def test_a_new_driver_loads_old_streams_while_an_old_one_refuses_new_ones() -> N
     """Answers are directional."""
     new, old = _good("alpha"), _good("beta", saves=read_set("1", "integer"), loads=read_set("1", "integer"))
     assert [_judged(pair).outcome for pair in ((new, old), (old, new))] == [_NO, _YES]
+
+
+@given(pairs, _ANY_RULES)
+def test_a_refusal_makes_a_yes_unknown_and_nothing_else_otherwise(pair: _Pair, in_force: tuple[Rule, ...]) -> None:
+    """LAW: never a yes beside it but by an operator's allow; a no stays a no, an unknown unknown."""
+    before, after = _tried(pair, in_force, None), _tried(pair, in_force, "refused")
+    assert _codes(after) - _codes(before) == Counter(["OUTCOME_REFUSED"])
+    assert _codes(before) - _codes(after) == Counter()
+    if before.outcome is _YES and "RULE_ALLOWS" not in _codes(before):
+        assert after.outcome is _UNKNOWN
+    else:
+        assert after.outcome is before.outcome
+    assert after.migration is (_NO if before.migration is _NO else _UNKNOWN)
+
+
+@given(pairs, _ANY_RULES)
+def test_a_load_decides_nothing_and_is_told_where_it_contradicts(pair: _Pair, in_force: tuple[Rule, ...]) -> None:
+    """LAW: the verdict is what it was; it is told if, and only if, types and streams alone say no yes."""
+    before, after = _tried(pair, in_force, None), _tried(pair, in_force, "loaded")
+    assert msgspec.structs.replace(after, reasons=before.reasons) == before
+    contradicted = Outcome.all_of((before.user, before.migration)) is not _YES
+    assert _codes(after) - _codes(before) == Counter(["OUTCOME_LOADED"] if contradicted else [])
+
+
+@given(pairs, _ANY_RULES, st.sampled_from(["refused", "loaded"]))
+def test_what_came_of_the_way_back_says_nothing_of_the_way_there(
+    pair: _Pair, in_force: tuple[Rule, ...], result: Result
+) -> None:
+    """LAW: an outcome is about one direction."""
+    assert _tried(pair, in_force, result, reverse=True) == _tried(pair, in_force, None)

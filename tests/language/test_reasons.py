@@ -25,7 +25,7 @@ from mdevreg.support import MatchField, NoSupport, NotMigratable, StreamSupport
 from mdevreg.suspended import judge_stream, stream_side
 from mdevreg.verdict import CODES, Verdict
 from mdevreg.versions import device_version
-from support.rulings import fresh
+from support.rulings import fresh, outcome
 from support.strategies import NOW
 from support.tree import ROOT
 
@@ -76,6 +76,14 @@ def _rule(effect: Any, **changed: Any) -> Rule:
     )
 
 
+def _tried(result: Any, target: Side = _TARGET) -> Callable[[], Verdict]:
+    """A pair of two profiles that was tried."""
+    source, target = (
+        msgspec.structs.replace(side, digest=letter * 64) for side, letter in ((_SOURCE, "a"), (target, "b"))
+    )
+    return lambda: judge(source, target, Rules(outcomes=(outcome(result, source.digest, target.digest),)), NOW)
+
+
 _MLX5 = [_side(name, decided_by="device", match=(MatchField("psid", "equal", "no", "MT_1"),)) for name in ("a", "b")]
 _UNSUPPORTED = NoSupport("nothing_stated", "nothing is stated")
 #: One way to each code.
@@ -113,6 +121,8 @@ _EXAMPLES: dict[str, Callable[[], Verdict]] = {
     "MATCH_FIELD_DOUBTFUL": _fields("550", "570", differing="unknown"),
     "MATCH_FIELD_UNKNOWN": _fields("1", None),
     "MATCH_FIELD_ADVISORY": _fields("1", "2", rule="advisory"),
+    "OUTCOME_REFUSED": _tried("refused"),
+    "OUTCOME_LOADED": _tried("loaded", _side("beta", loads=_read("3"))),
     "RULE_DENIES": _pair(_SOURCE, _TARGET, _rule("deny")),
     "RULE_ALLOWS": _pair(_SOURCE, _TARGET, _rule("allow")),
     "RULE_PINS": _pair(_SOURCE, _TARGET, _rule("pin", format="f", versions="2")),

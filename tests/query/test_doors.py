@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.deed_contract import DeedContract
 from contracts.door_contract import DoorContract, OpenDoor
 from contracts.rule_contract import RuleContract
 from mdevreg import query
@@ -107,6 +108,10 @@ class TestDoors(DoorContract):
 
 class TestRules(RuleContract):
     """Every door adds and ends rules alike."""
+
+
+class TestDeeds(DeedContract):
+    """Every door records answers and takes reports alike."""
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

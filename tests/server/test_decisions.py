@@ -31,6 +31,7 @@ from support.hosts import look, mtty
 from support.nats_server import brokers
 from support.publisher import EPOCH_START, Publisher
 from support.registry import Desk, amendments, logged, migrated, positions
+from support.rulings import outcome
 from support.serving import serving
 from support.tree import ROOT
 
@@ -227,6 +228,7 @@ def test_each_change_is_told_in_one_readable_line(desk: Desk) -> None:
     book.set_entries("folder", [entry("a"), entry("b"), entry("c")], author="folder /etc")
     book.set_entries("folder", [entry("a"), entry("b", saves="2.0")], author="folder /etc")
     book.import_entries([entry("d")], author="alice")
+    book.report(outcome("refused", "a" * 64, "b" * 64))
     lines = Lines(said.append)
     for each in told:
         lines.amended(each)
@@ -237,8 +239,12 @@ def test_each_change_is_told_in_one_readable_line(desk: Desk) -> None:
         "catalog: 3 entries from folder",
         "catalog: 1 entry from folder, 1 entry removed",
         "catalog: 1 entry imported",
+        "outcome o7 refused: alpha/p/t to beta/p/t, told by nova",
     ]
     events = [event_of(each) for each in told]
     assert events[0] == "catalog.changed origin=shipped put=1 removed=0 position=1 author='mdevreg 1'"
     assert events[1] == "rule.added id=r2 effect=deny scope='site=a' position=2 author='alice'"
+    assert events[-1] == (
+        "outcome.reported id=o7 result=refused device='alpha/p/t' to='beta/p/t' position=7 author='nova'"
+    )
     assert events[2] == "rule.ended id=r2 effect=deny scope='site=a' position=3 author='bob'"

@@ -122,6 +122,15 @@ class NoDecisions:
     def remove_entries(self, names: Any, *, author: str) -> Changed:
         raise UsageError("no")
 
+    def record(self, draft: Any) -> Any:
+        raise UsageError("no")
+
+    def report(self, draft: Any) -> Any:
+        raise UsageError("no")
+
+    def through(self, _via: Any) -> NoDecisions:
+        return self
+
 
 @asynccontextmanager
 async def answering(

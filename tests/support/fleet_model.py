@@ -8,8 +8,9 @@ import msgspec
 
 from mdevreg import subjects, wire
 from mdevreg.clocks import seconds
-from mdevreg.knowledge import Amendment, CatalogChange, RuleChange, encode_amendment
+from mdevreg.knowledge import Amendment, AnyChange, CatalogChange, OutcomeChange, RuleChange, encode_amendment
 from mdevreg.objects import Profiles, host_objects, parent_objects
+from mdevreg.outcomes import OutcomeReport, Result
 from mdevreg.published import (
     FLEET_SCHEMA,
     FleetDigest,
@@ -51,6 +52,7 @@ class FleetModel:
     def __init__(self) -> None:
         self.hosts: dict[str, ModelHost] = {}
         self.rules: dict[str, Rule] = {}
+        self.tried: list[OutcomeReport] = []
         self.positions: dict[str, int] = {}
         self.position = 0
         self._profiles = Profiles()
@@ -77,6 +79,26 @@ class FleetModel:
         """A rule is this now."""
         self.rules[rule.id] = rule
         return self._amend(RuleChange(rule=rule))
+
+    def try_out(self, source: int, target: int, result: Result, at: datetime) -> list[Sent]:
+        """A migration between two of the profiles that hosts have, each by its place among them, ended so."""
+        digests = sorted({digest for host in self.hosts.values() for digest in self._profiles_of(host)})
+        if not digests:
+            return []
+        report = OutcomeReport(
+            id=f"o{self.position + 1}",
+            result=result,
+            at=at,
+            author="tests",
+            source=digests[source % len(digests)],
+            target=digests[target % len(digests)],
+            device="device",
+            to="host/parent/type",
+            source_host="host",
+            target_host="other",
+        )
+        self.tried.append(report)
+        return self._amend(OutcomeChange(outcome=report))
 
     def presence(self, bucket: int) -> list[Sent]:
         """Who was heard of a bucket."""
@@ -114,14 +136,19 @@ class FleetModel:
         door.believe("shipped", shipped_entries())
         for rule in self.rules.values():
             door.know(rule)
+        for report in self.tried:
+            door.try_out(report)
         return door
 
-    def _amend(self, change: CatalogChange | RuleChange) -> list[Sent]:
+    def _amend(self, change: AnyChange) -> list[Sent]:
         self.position += 1
         amendment = Amendment(schema=SCHEMA, at=NOW, author="tests", change=change)
         sent = (subjects.fleet_amendment(self.position, 0), encode_amendment(amendment))
         self._amendments.append(sent)
         return [sent]
+
+    def _profiles_of(self, host: ModelHost) -> tuple[str, ...]:
+        return index_of({parent.path: parent_objects(parent, 0, self._profiles) for parent in host.parents}).profiles
 
     def _state(self, host: ModelHost) -> list[Sent]:
         objects = {parent.path: parent_objects(parent, 0, self._profiles) for parent in host.parents}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,6 +56,24 @@ def asked(
 def posted(url: str, path: str, body: object, **headers: str) -> Told:
     """``asked`` by POST."""
     return asked(url, path, method="POST", body=body, headers=headers)
+
+
+def tokens_file(file: Path, **scopes: str) -> str:
+    """A file of bearer tokens, each named like the token itself; replaced at once. Its path."""
+    tables = (
+        f'[[token]]\nname = "{token}"\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\nscopes = {scope}\n'
+        for token, scope in scopes.items()
+    )
+    other = file.with_suffix(".new")
+    other.write_text("\n".join(tables))
+    other.chmod(0o600)
+    other.replace(file)
+    return str(file)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that presents it."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def pages(url: str, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[Told]:

@@ -19,6 +19,14 @@ from mdevreg.answering import answer_of
 from mdevreg.blame import Blame, said_of
 from mdevreg.catalog import Entry
 from mdevreg.clocks import PROVEN_US
+from mdevreg.decisions import (
+    Decision,
+    DecisionDraft,
+    DecisionList,
+    DecisionsAsked,
+    encode_decision,
+    line_of,
+)
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     Candidates,
@@ -36,15 +44,21 @@ from mdevreg.facts import (
     RuleList,
     Side,
 )
-from mdevreg.knowledge import NOTHING, Amendment, CatalogChange, Knowledge, Origin, RuleChange
+from mdevreg.knowledge import NOTHING, Amendment, AnyChange, CatalogChange, Knowledge, Origin, OutcomeChange, RuleChange
 from mdevreg.moments import snapshot_of
 from mdevreg.nearest import nearest
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.query.names import possible
+from mdevreg.query.questions import answered
+from mdevreg.query.reporting import report_of
 from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule, check
 from mdevreg.support import StreamSupport, support_of
+
+#: Beyond every position.
+LATEST = 2**63
 
 
 class State(msgspec.Struct, frozen=True):
@@ -84,12 +98,13 @@ class MemoryDoor:
         self._hosts = tuple(hosts)
         self._ask, self._clock = ask, clock
         self._believed: list[tuple[int, Knowledge]] = [(0, NOTHING)]  # from that position on
+        self._recorded: dict[int, Decision] = {}  # by position
         self.closed = 0
 
     @property
     def position(self) -> int:
         told = (state.position for host in self._hosts for state in host.states)
-        return max((*told, self._believed[-1][0]))
+        return max((*told, self._believed[-1][0], *self._recorded))
 
     def believe(self, origin: Origin, entries: Iterable[Entry]) -> None:
         """Believe these catalog entries too, from the next position on."""
@@ -120,13 +135,16 @@ class MemoryDoor:
         source = self._source(device, moment)
         target, state = self._find(host, moment)
         offers = self._offers(target, state, moment)
-        return Pair(self.position, source, _evidence(target, state, moment), tuple(offers), self._rules(moment))
+        tried = self._tried(source, offers, moment)
+        return Pair(self.position, source, _evidence(target, state, moment), tuple(offers), self._rules(moment), tried)
 
     def candidates(self, device: str, moment: Moment) -> Candidates:
         self._ask()
         source = self._source(device, moment)
         offers = [offer for offer in self._fleet(moment) if offer.profile.type == source.profile.type]
-        return Candidates(self.position, source, tuple(offers), self._rules(moment))
+        return Candidates(
+            self.position, source, tuple(offers), self._rules(moment), self._tried(source, offers, moment)
+        )
 
     def loading(self, form: str, moment: Moment) -> Offers:
         self._ask()
@@ -192,6 +210,49 @@ class MemoryDoor:
         ordered = sorted(spread, key=lambda each: (each.build.name, -each.hosts))
         return Drivers(self.position, tuple(ordered), snapshot)
 
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        self._ask()
+        upto = LATEST if asked.before is None else asked.before
+        bodies = [encode_decision(decision) for at, decision in self._recorded.items() if at < upto]
+        lines = [line for line in (line_of(body, asked) for body in bodies) if line is not None]
+        page = lines[-asked.limit :]
+        return DecisionList(self.position, tuple(page), int(page[0].id[1:]) if len(lines) > len(page) else None)
+
+    def decision(self, name: str) -> Decision:
+        self._ask()
+        known = {decision.id: decision for decision in self._recorded.values()}
+        if name not in known:
+            raise NotFoundError("decision", name, tuple(known)[-3:])
+        return known[name]
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        answer = answered(self, draft, now=self._clock())
+        position = self.position + 1
+        self._recorded[position] = Decision(
+            schema=SCHEMA,
+            id=f"d{position}",
+            at=self._clock(),
+            via="sql",
+            answer=msgspec.Raw(msgspec.json.encode(answer)),
+            **msgspec.structs.asdict(draft),
+        )
+        return self._recorded[position]
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        self._ask()
+        host = None if asked.host is None else self._find(asked.host, Moment())[0].id
+        tried = self._knowledge(Moment(asked.as_of, asked.known_at)).tried
+        return listed(tried, msgspec.structs.replace(asked, host=host), self.position)
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        report = msgspec.structs.replace(report_of(self, draft, now=self._clock()), id=f"o{self.position + 1}")
+        self.try_out(report)
+        return report
+
+    def try_out(self, report: OutcomeReport) -> None:
+        """Know a report as it is, its id included."""
+        self._amend(OutcomeChange(outcome=report), report.author)
+
     def close(self) -> None:
         self.closed += 1
 
@@ -219,7 +280,7 @@ class MemoryDoor:
         states = [(host, _states(host, moment)) for host in self._hosts]
         return [(host, found[-1]) for host, found in states if found and found[-1].facts is not None]
 
-    def _amend(self, change: CatalogChange | RuleChange, author: str) -> None:
+    def _amend(self, change: AnyChange, author: str) -> None:
         amendment = Amendment(schema=SCHEMA, at=self._clock(), author=author, change=change)
         self._believed.append((self.position + 1, self._believed[-1][1].amended([amendment])))
 
@@ -229,6 +290,10 @@ class MemoryDoor:
 
     def _rules(self, moment: Moment) -> tuple[Rule, ...]:
         return tuple(self._knowledge(moment).rules.values())
+
+    def _tried(self, source: Side, offers: Sequence[Side], moment: Moment) -> tuple[OutcomeReport, ...]:
+        digests = (offer.digest for offer in offers)
+        return self._knowledge(moment).tried_between(source.digest, digests, moment.as_of)
 
     def _fleet(self, moment: Moment) -> list[Side]:
         offers = [offer for host, state in self._known(moment) for offer in self._offers(host, state, moment)]
@@ -256,7 +321,8 @@ class MemoryDoor:
 
     def _side(self, host: MemoryHost, state: State, moment: Moment, parent: Parent, profile: Profile) -> Side:
         support = support_of(profile, self._knowledge(moment).catalog)
-        return Side(_evidence(host, state, moment), parent.name, profile, support)
+        digest = Profiles().digest(profile)
+        return Side(_evidence(host, state, moment), parent.name, profile, support, digest=digest)
 
     def _find(self, name: str, moment: Moment) -> tuple[MemoryHost, State]:
         known = self._known(moment)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mdevreg import subjects, wire
 from mdevreg.knowledge import Amendment, decode_amendment
 from mdevreg_server import schema
-from mdevreg_server.amendments import NOBODY
+from mdevreg_server.amendments import MINE, NOBODY
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ledger import Applied, Ledger, Where
 from mdevreg_server.messages import Message
@@ -114,7 +114,7 @@ def logged(engine: sa.Engine) -> list[tuple[int, str, int]]:
 
 def amendments(engine: sa.Engine) -> list[tuple[int, int, Amendment]]:
     """The amendments of the log: position, number, content."""
-    wanted = sa.select(RecordLog.position, RecordLog.seq, RecordLog.body).where(RecordLog.host == NOBODY)
+    wanted = sa.select(RecordLog.position, RecordLog.seq, RecordLog.body).where(*MINE)
     with engine.connect() as connection:
         found = connection.execute(wanted.order_by(RecordLog.position))
         return [(row.position, row.seq, decode_amendment(row.body)) for row in found]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mdevreg.claims import Learned
 from mdevreg.facts import Evidence, Side
+from mdevreg.outcomes import OutcomeReport, Result
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild
 from mdevreg.rules import FLEET, Effect, Rule, Scope
@@ -182,6 +183,23 @@ def rules(draw: st.DrawFn, *effects: Effect, versions: bool = True, name: str | 
         versions=draw(integer_sets) if named else None,
         fields=tuple(draw(st.lists(_FIELDS, min_size=1, max_size=2, unique=True))) if effect == "match" else (),
     )
+
+
+def outcome(result: Result, source: str, target: str, **changed: Any) -> OutcomeReport:
+    """A report on two profiles, by their digests."""
+    told = OutcomeReport(
+        id="o7",
+        result=result,
+        at=NOW,
+        author="nova",
+        source=source,
+        target=target,
+        device="alpha/p/t",
+        to="beta/p/t",
+        source_host="id-alpha",
+        target_host="id-beta",
+    )
+    return msgspec.structs.replace(told, **changed)
 
 
 def rule_lists(*effects: Effect, versions: bool = True) -> st.SearchStrategy[tuple[Rule, ...]]:

@@ -46,11 +46,16 @@ class Timeless(Exampled):
 
     def invoke(self, ctx: click.Context) -> Any:
         """As Click does, if no past is asked about."""
-        given = ctx.ensure_object(Session).given
-        for name, option in (("as_of", "--as-of"), ("known_at", "--known-at"), ("snapshot", "--snapshot")):
-            if given.get(name) is not None:
-                raise click.UsageError(f"{option} has no meaning here: nothing is asked of the past", ctx)
+        refuse_times(ctx)
         return super().invoke(ctx)
+
+
+def refuse_times(ctx: click.Context) -> None:
+    """Raises Click's ``UsageError`` if a past was asked about."""
+    given = ctx.ensure_object(Session).given
+    for name, option in (("as_of", "--as-of"), ("known_at", "--known-at"), ("snapshot", "--snapshot")):
+        if given.get(name) is not None:
+            raise click.UsageError(f"{option} has no meaning here: nothing is asked of the past", ctx)
 
 
 class Present(Timeless):

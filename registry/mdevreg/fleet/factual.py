@@ -12,6 +12,7 @@ from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.lookup import Directory, Source
 from mdevreg.fleet.sides import Sides
 from mdevreg.knowledge import Knowledge
+from mdevreg.outcomes import OutcomeReport
 from mdevreg.rules import Rule
 from mdevreg.support import StreamSupport
 
@@ -39,7 +40,7 @@ class FleetFacts:
         source = self._side(self.directory.source(device), sides)
         target = self.directory.host(host)
         offers = tuple(sides.offers(target))
-        return Pair(self.position, source, sides.evidence(target), offers, self.rules)
+        return Pair(self.position, source, sides.evidence(target), offers, self.rules, self._tried(source, offers))
 
     def source_side(self, device: str) -> Side:
         """A source as a fact."""
@@ -63,7 +64,7 @@ class FleetFacts:
         kind = source.profile.type
         hosts = self._ordered(kind) if kind is not None else ()
         offers = tuple(offer for entry in hosts for offer in sides.offers(entry, kind))
-        return Candidates(self.position, source, offers, self.rules)
+        return Candidates(self.position, source, offers, self.rules, self._tried(source, offers))
 
     def loading(self, form: str) -> Offers:
         """Every offer whose build is known to load a stream format, by hostname, host, parent, type."""
@@ -92,6 +93,9 @@ class FleetFacts:
             return source.kind, self.directory.host(source.host)
         entry, slot = source
         return entry.layout.slots[slot][1], entry
+
+    def _tried(self, source: Side, offers: tuple[Side, ...]) -> tuple[OutcomeReport, ...]:
+        return self.knowledge.tried_between(source.digest, (offer.digest for offer in offers))
 
     def _side(self, source: Source, sides: Sides) -> Side:
         if isinstance(source, DeviceRef):

@@ -49,7 +49,7 @@ class Kinds:
 
     def of(self, digest: str, profile: Profile, evidence: Evidence, parent: str, device: str | None) -> Kind:
         """The kind of a side."""
-        side = Side(evidence, parent, profile, device=device)
+        side = Side(evidence, parent, profile, device=device, digest=digest)
         bits = self.places.bits(side) if self.places.scopes else 0
         found = self._known.get((digest, bits))
         if found is None:

@@ -48,7 +48,7 @@ class Sides:
         self, entry: HostEntry, parent: str, kind: Kind, *, device: str | None = None, free: int | None = None
     ) -> Side:
         support = self._knowledge.support(kind.digest, kind.profile)
-        return Side(self.evidence(entry), parent, kind.profile, support, device=device, available_instances=free)
+        return Side(self.evidence(entry), parent, kind.profile, support, device, free, kind.digest)
 
     def _made(self, entry: HostEntry) -> Evidence:
         heard = self._heard[entry.bucket]

@@ -77,8 +77,10 @@ class RulingTable:
 
     def _judged(self, source: Kind, target: Kind, source_doubts: int, target_doubts: int) -> Ruling:
         here, there = self._side(source, source_doubts), self._side(target, target_doubts)
-        verdict = judge(here, there, self._rules, _WHEN)
-        back = judge(there, here, self._rules, _WHEN)
+        tried = self.knowledge.tried_between(source.digest, (target.digest,))
+        rules = msgspec.structs.replace(self._rules, outcomes=tried) if tried else self._rules
+        verdict = judge(here, there, rules, _WHEN)
+        back = judge(there, here, rules, _WHEN)
         return ruling_of(verdict, on_its_merits(back))
 
     def _side(self, kind: Kind, doubts: int) -> Side:

@@ -12,8 +12,19 @@ from mdevreg.addresses import shown
 from mdevreg.errors import MissingExtraError, UsageError
 from mdevreg.query.door import Door
 from mdevreg.query.questions import Answer, Targets, can_migrate, targets, targets_of_stream
+from mdevreg.query.regretting import Regrets, regret
 
-__all__ = ["Answer", "Door", "Targets", "can_migrate", "open", "targets", "targets_of_stream"]
+__all__ = [
+    "Answer",
+    "Door",
+    "Regrets",
+    "Targets",
+    "can_migrate",
+    "open",
+    "regret",
+    "targets",
+    "targets_of_stream",
+]
 
 #: scheme → (module, factory, extra that brings what it needs)
 _DOORS = {

@@ -17,7 +17,9 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from mdevreg.blame import Blame
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
 from mdevreg.rules import Rule
 
 
@@ -61,7 +63,7 @@ class Door(Protocol):
         ...
 
     def add_rule(self, draft: Rule) -> Rule:
-        """Add a rule; the registry gives it its id. The only writing that doors do, with ``end_rule``.
+        """Add a rule; the registry gives it its id.
 
         Raises ``UsageError`` for a rule that can't be meant, ``StateError`` where another process writes the database.
         """
@@ -69,6 +71,26 @@ class Door(Protocol):
 
     def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
         """End a rule at a time, ``None`` = now; what it decided before stays as it was. Returns it as it is then."""
+        ...
+
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        """The newest of some recorded answers, oldest first, page by page."""
+        ...
+
+    def decision(self, name: str) -> Decision:
+        """The recorded answer of that id, as it was told. Raises ``NotFoundError``."""
+        ...
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        """Answer a question, and record the answer with who asked. Raises as the question does, and as ``add_rule``."""
+        ...
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        """The newest of some reports of real migrations, oldest first, page by page."""
+        ...
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended. Raises ``NotFoundError``, ``UsageError``, and as ``add_rule``."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from mdevreg.blame import Blame
 from mdevreg.compatibility import Rules
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     NOW,
@@ -30,6 +31,7 @@ from mdevreg.facts import (
 )
 from mdevreg.fleet import FleetView, Matrix
 from mdevreg.moments import snapshot_of
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
@@ -141,6 +143,31 @@ class FleetDoor:
     def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
         """End a rule: a decision is the registry's."""
         return self._behind().end_rule(rule, at=at, author=author)
+
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        """Recorded answers: the registry has them."""
+        return self._behind().decisions(asked)
+
+    def decision(self, name: str) -> Decision:
+        """A recorded answer: the registry has it."""
+        return self._behind().decision(name)
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        """Have an answer recorded: the registry gives it, of its own facts."""
+        return self._behind().record(draft)
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        """The newest of some reports of real migrations, oldest first."""
+        if Moment(asked.as_of, asked.known_at) != NOW:
+            return self._behind().outcomes(asked)
+        view = self._view()
+        with self._told():
+            host = None if asked.host is None else view.directory.host(possible(asked.host)).host
+        return listed(view.knowledge.tried, structs.replace(asked, host=host), view.position)
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended."""
+        return self._behind().report(draft)
 
     def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
         """The answers to many pairs, all of one snapshot. Problems tell no nearest names: there may be thousands."""

@@ -91,7 +91,7 @@ class _Known:
         if not offers or kind not in ("", fleet.found.source.profile.type):
             return None
         found = fleet.found
-        return Pair(found.position, found.source, offers[0].evidence, tuple(offers), found.rules)
+        return Pair(found.position, found.source, offers[0].evidence, tuple(offers), found.rules, found.outcomes)
 
 
 def _names(door: Door, moment: Moment) -> dict[str, set[str]]:

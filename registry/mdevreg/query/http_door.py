@@ -9,8 +9,10 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
+from msgspec import structs
 
 from mdevreg.blame import Blame
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import (
     NOW,
@@ -26,6 +28,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import Matrix
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.http_link import Link, Reply
 from mdevreg.query.mapping import AcceptedKinds
@@ -161,6 +164,30 @@ class HttpDoor:
         body = {"author": possible(author), "at": at}
         return self._post(f"/v1/rules/{_segment('rule', rule)}/end", body, Rule, again=False)
 
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        """The newest of some recorded answers, oldest first."""
+        return self._ask("/v1/decisions", DecisionList, NOW, **structs.asdict(asked))
+
+    def decision(self, name: str) -> Decision:
+        """The recorded answer of that id, as it was told."""
+        return self._ask(f"/v1/decisions/{_segment('decision', name)}", Decision, NOW)
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        """Have a question answered, and the answer recorded."""
+        refuse_unprintable(draft, "a request")
+        return self._post("/v1/decisions", draft, Decision, again=False)
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        """The newest of some reports of real migrations, oldest first."""
+        fields = structs.asdict(asked)
+        moment = Moment(fields.pop("as_of"), fields.pop("known_at"))
+        return self._ask("/v1/outcomes", OutcomeList, moment, **fields)
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended."""
+        refuse_unprintable(draft, "a request")
+        return self._post("/v1/outcomes", draft, OutcomeReport, again=False)
+
     def close(self) -> None:
         """Close the connections."""
         self._link.close()
@@ -173,7 +200,7 @@ class HttpDoor:
     ) -> None:
         self.close()
 
-    def _ask(self, path: str, kind: type[T], moment: Moment, **fields: str | float | None) -> T:
+    def _ask(self, path: str, kind: type[T], moment: Moment, **fields: object) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
         query = {name: _text(value) for name, value in given.items() if value is not None}
         return self._decoded(self._link.ask("GET", f"{path}?{urlencode(query)}" if query else path), kind)

@@ -20,9 +20,11 @@ from nats.errors import ConnectionClosedError, NoRespondersError
 from mdevreg import subjects
 from mdevreg.addresses import shown
 from mdevreg.blame import Blame
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
 from mdevreg.query.mapping import AcceptedKinds
@@ -151,6 +153,26 @@ class NatsDoor:
         request = {"name": possible(rule), "at": at, "author": possible(author)}
         return self._request(subjects.decision("end-rule"), msgspec.json.encode(request), Rule)
 
+    def decisions(self, asked: DecisionsAsked) -> DecisionList:
+        """The newest of some recorded answers, oldest first."""
+        return self._asked_for("decisions", asked, DecisionList)
+
+    def decision(self, name: str) -> Decision:
+        """The recorded answer of that id, as it was told."""
+        return self._asked_now("decision", Decision, name=name)
+
+    def record(self, draft: DecisionDraft) -> Decision:
+        """Have a question answered, and the answer recorded."""
+        return self._decided("record-decision", "decision", draft, Decision)
+
+    def outcomes(self, asked: OutcomesAsked) -> OutcomeList:
+        """The newest of some reports of real migrations, oldest first."""
+        return self._asked_for("outcomes", asked, OutcomeList)
+
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended."""
+        return self._decided("report-outcome", "outcome", draft, OutcomeReport)
+
     def close(self) -> None:
         """Close the connection and end the thread."""
         if self._loop.is_closed():
@@ -173,6 +195,14 @@ class NatsDoor:
     def _asked_now(self, endpoint: str, kind: type[T], **fields: str) -> T:
         request = msgspec.json.encode({name: possible(value) for name, value in fields.items()})
         return self._request(subjects.query(endpoint), request, kind)
+
+    def _asked_for(self, endpoint: str, asked: msgspec.Struct, kind: type[T]) -> T:
+        refuse_unprintable(asked, "a question")
+        return self._request(subjects.query(endpoint), msgspec.json.encode(asked), kind)
+
+    def _decided(self, endpoint: str, field: str, draft: msgspec.Struct, kind: type[T]) -> T:
+        refuse_unprintable(draft, "a request")
+        return self._request(subjects.decision(endpoint), msgspec.json.encode({field: draft}), kind)
 
     def _ask(self, endpoint: str, kind: type[T], moment: Moment, *, timeout_s: float | None = None, **fields: Any) -> T:
         for value in fields.values():

@@ -16,6 +16,7 @@ from mdevreg.answering import (
     evaluate,
 )
 from mdevreg.compatibility import DEFAULT_RULES, Rules
+from mdevreg.decisions import DecisionDraft, check
 from mdevreg.facts import NOW, Moment
 from mdevreg.inspection import Inspected
 from mdevreg.query.door import Door
@@ -37,6 +38,12 @@ def can_migrate(
     return answer_of(door.pair(device, host, moment), rest, now=now, moment=moment, rules=rules)
 
 
+def answered(door: Door, draft: DecisionDraft, *, now: datetime) -> Answer:
+    """The answer to a question that is to be recorded. Raises ``UsageError``, ``NotFoundError``."""
+    asked = check(draft).question
+    return can_migrate(door, asked.device, asked.to, now=now, moment=asked.moment, rules=asked.rules)
+
+
 def targets(
     door: Door,
     device: str,
@@ -52,7 +59,7 @@ def targets(
     ``limit``: at most so many answers. ``outcome``: only those.
     """
     found = door.candidates(device, moment)
-    asking = Asking.of(found.position, moment, rules, now, found.rules)
+    asking = Asking.of(found.position, moment, rules, now, found.rules, found.outcomes)
     return chosen(found.source, best_by_host(found, asking), asking, limit, outcome)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from mdevreg.facts import NOW, HostView, Moment
 from mdevreg.fleet import Brief, FleetView, Order, TargetList
 from mdevreg.knowledge import supports_of
 from mdevreg.moments import snapshot_of
+from mdevreg.outcomes import OutcomeDraft, OutcomeReport
 from mdevreg.published import decode_state
 from mdevreg.query.fleet_cache import FleetCache
 from mdevreg.query.fleet_door import FleetDoor, now_utc
@@ -155,6 +157,12 @@ class ReplicaDoor(FleetDoor):
         """End a rule at a time, ``None`` = now."""
         return self._in_force(super().end_rule(rule, at=at, author=author))
 
+    def report(self, draft: OutcomeDraft) -> OutcomeReport:
+        """Report how a real migration ended. It is known here when this returns."""
+        report = super().report(draft)
+        self._arrived(lambda: report in self.view.knowledge.tried.get((report.source, report.target), ()), report.id)
+        return report
+
     def close(self) -> None:
         """Stop following and let go of everything. Closing twice is allowed."""
         if self._closed:
@@ -176,13 +184,15 @@ class ReplicaDoor(FleetDoor):
 
     def _in_force(self, rule: Rule) -> Rule:
         """Wait until a decision that the registry took has come here with the stream."""
-        deadline = time.monotonic() + self._timeout_s
-        while self.view.knowledge.rules.get(rule.id) != rule:
-            if time.monotonic() > deadline:
-                text = f"rule {rule.id} was written, but did not come here within {self._timeout_s:g} s"
-                raise UnreachableError(text)
-            time.sleep(0.005)
+        self._arrived(lambda: self.view.knowledge.rules.get(rule.id) == rule, rule.id)
         return rule
+
+    def _arrived(self, there: Callable[[], bool], name: str) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while not there():
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"{name} was written, but did not come here within {self._timeout_s:g} s")
+            time.sleep(0.005)
 
 
 def _age_us(max_age_s: float) -> int:

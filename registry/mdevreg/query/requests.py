@@ -11,17 +11,20 @@ from mdevreg.answering import Answer, Targets
 from mdevreg.blame import Blame
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
+from mdevreg.decisions import Decision, DecisionDraft, DecisionList
 from mdevreg.errors import UsageError
 from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, Retention, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
 from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.pages import TargetPage
+from mdevreg.query.regretting import Regrets
 from mdevreg.rules import Rule
-from mdevreg.shapes import Count, Line, Name, Path, Strict, Time
+from mdevreg.shapes import Count, Digest, Line, Name, Path, Strict, Time
 from mdevreg.verdict import Outcome
 
 #: The version of questions, decisions and their replies. 1.1: batches, pages, schemas; fields that an endpoint does
@@ -59,6 +62,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     site: Line | None = None
     sources: Line | None = None  # KEY=PATTERN|PATTERN …, keys as of a rule's scope
     targets: Line | None = None
+    decision: Name | None = None
+    source: Digest | None = None  # of a profile
+    target: Digest | None = None
+    since: Time | None = None
+    until: Time | None = None
+    before: Count | None = None  # a log position
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     as_of: Time | None = None
     known_at: Count | Time | None = None
@@ -92,6 +101,8 @@ class Decide(Strict, frozen=True):
     at: Time | None = None
     bodies: Line | None = None  # "400d", "forever"
     author: Line | None = None
+    decision: DecisionDraft | None = None
+    outcome: OutcomeDraft | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -156,6 +167,19 @@ QUESTIONS: dict[str, Endpoint] = {
     ),
     "matrix": Endpoint(Matrix, (), ("sources", "targets"), "Which kinds accept which: types under driver builds."),
     "accepting": Endpoint(AcceptedKinds, ("host",), (), "What would become of each kind of the fleet at a host."),
+    "decisions": Endpoint(
+        DecisionList, (), ("device", "host", "since", "until", "before", "limit"), "Recorded answers, the newest."
+    ),
+    "decision": Endpoint(Decision, ("name",), (), "A recorded answer, as it was told."),
+    "outcomes": Endpoint(
+        OutcomeList,
+        (),
+        (*_TIMES, "device", "host", "decision", "source", "target", "before", "limit"),
+        "How real migrations ended, the newest reports.",
+    ),
+    "regret": Endpoint(
+        Regrets, ("since",), ("until", "before", "limit"), "Recorded yes that would now be none, and what came late."
+    ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
 
@@ -166,6 +190,8 @@ DECISIONS: dict[str, Endpoint] = {
     "import-catalog": Endpoint(Changed, ("entries", "author"), (), "Add or replace catalog entries."),
     "remove-catalog": Endpoint(Changed, ("names", "author"), (), "Take imported catalog entries back."),
     "set-retention": Endpoint(Retention, ("bodies", "author"), (), "For how long documents are kept from now on."),
+    "record-decision": Endpoint(Decision, ("decision",), (), "Answer a question, and record the answer."),
+    "report-outcome": Endpoint(OutcomeReport, ("outcome",), (), "Report how a real migration ended."),
 }
 
 

@@ -16,6 +16,8 @@ import msgspec
 from msgspec import structs
 
 from mdevreg import wire
+from mdevreg.answering import Answer
+from mdevreg.decisions import Decision
 from mdevreg.errors import DecodeError, NotFoundError
 from mdevreg.knowledge import Amendment
 from mdevreg.nearest import nearest
@@ -61,6 +63,8 @@ def _default(field: structs.FieldInfo, *, given: bool) -> Any:
 _BODIES = {HostBody: _whole(HostBody, facts=HostFacts), ParentBody: _whole(ParentBody, parent=Parent)}
 _BODY = reduce(or_, (_BODIES.get(each, each) for each in get_args(Body)))
 
+_DECISION = _whole(Decision, answer=Answer)
+
 _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "record": _whole(Record, body=_BODY),
     "beat": Beat,
@@ -75,6 +79,11 @@ _ENDPOINTS = {**QUESTIONS, **DECISIONS}
 
 #: Every name, in the order that lists have.
 NAMES: tuple[str, ...] = (*_MESSAGES, *(f"{name}.{part}" for name in _ENDPOINTS for part in ("request", "reply")))
+
+
+def spelt_out(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The struct that tells what a reply holds, where the one that answers it hands bytes on as they were told."""
+    return _DECISION if kind is Decision else kind
 
 
 def about(name: str) -> str:
@@ -97,7 +106,7 @@ def schema_of(name: str) -> dict[str, Any]:
     if endpoint is None:
         return _finished(name, _schema(_MESSAGES[name]), closed=False)
     if part == "reply":
-        return _finished(name, _schema(endpoint.reply), closed=False)
+        return _finished(name, _schema(spelt_out(endpoint.reply)), closed=False)
     asks = Ask if name.removesuffix(".request") in QUESTIONS else Decide
     return _finished(name, _narrowed(_schema(asks), asks.__name__, endpoint), closed=True)
 
@@ -109,7 +118,7 @@ def validate(name: str, data: bytes) -> None:
         asks: type[Ask | Decide] = Ask if name.removesuffix(".request") in QUESTIONS else Decide
         check(name.removesuffix(".request"), _decoded(asks, data))
     elif endpoint is not None:
-        _decoded(endpoint.reply, data)
+        _decoded(spelt_out(endpoint.reply), data)
     elif name == "record":
         wire.decode(data)
     else:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from mdevreg.errors import NotFoundError
 from mdevreg.nearest import nearest
 from mdevreg.reasons.explanation import Explanation
-from mdevreg.reasons.of_decisions import EVIDENCE, FIELDS, OPERATORS
+from mdevreg.reasons.of_decisions import EVIDENCE, FIELDS, OPERATORS, TRIED
 from mdevreg.reasons.of_devices import DEVICES
 from mdevreg.reasons.of_versions import VERSIONS
 from mdevreg.verdict import CODES
 
 __all__ = ["EXPLAINED", "Explanation", "as_markdown", "explained"]
 
-_WRITTEN = {each.code: each for group in (DEVICES, VERSIONS, FIELDS, OPERATORS, EVIDENCE) for each in group}
+_WRITTEN = {each.code: each for group in (DEVICES, VERSIONS, FIELDS, TRIED, OPERATORS, EVIDENCE) for each in group}
 #: All explanations by code, in the order of ``CODES``.
 EXPLAINED: dict[str, Explanation] = {code: _WRITTEN[code] for code in CODES}
 

@@ -63,6 +63,33 @@ FIELDS: tuple[Explanation, ...] = (
     ),
 )
 
+TRIED: tuple[Explanation, ...] = (
+    explain(
+        "OUTCOME_REFUSED",
+        "The target's driver refused the last real migration between the same two profiles: a yes is not trusted.",
+        (
+            "What is believed of one of the two driver builds is wrong: a catalog entry, its own word, a match field.",
+            "The driver compares something that nobody states.",
+        ),
+        (
+            "Read the report, and others of the two: `mdevreg outcome list`; the log of the target's kernel says more.",
+            "Correct what is believed in an operator's catalog file, or deny the pair: `mdevreg rule add deny`.",
+            "If it was the guest or the host and not the build: try again, and report what loads. " + ALLOW_THE_PAIR,
+            "Upgrade one of the two drivers: the report is about these two builds and ends with them.",
+        ),
+    ),
+    explain(
+        "OUTCOME_LOADED",
+        "The last real migration between the same two profiles worked, although the verdict is no yes. It decides "
+        "nothing: another guest's stream may hold what that one did not.",
+        ("What is believed of one of the two driver builds is too strict, or not known.",),
+        (
+            "Correct what is believed in an operator's catalog file, so that the verdict says why.",
+            ALLOW_THE_PAIR,
+        ),
+    ),
+)
+
 OPERATORS: tuple[Explanation, ...] = (
     explain(
         "RULE_DENIES",

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from mdevreg.query.door import Door
 from mdevreg_server.answers import NearbyDoor
+from mdevreg_server.deciding import Decisions
 from mdevreg_server.http.health import AskStream
-from mdevreg_server.rulebook import Decisions
 from mdevreg_server.tally import Tally
 
 

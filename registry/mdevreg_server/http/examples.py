@@ -18,3 +18,15 @@ RULE: dict[str, Any] = {
     "where": {"driver": ["mtty"], "srcversion": ["0CFB*"]},
 }
 END: dict[str, Any] = {"author": "alice", "at": "2026-11-25T08:00:00Z"}
+DECISION: dict[str, Any] = {
+    "question": {"device": "hv-a-05/mtty/mtty-2", "to": "hv-a-10"},
+    "author": "alice",
+    "note": "evacuation of rack 7",
+}
+OUTCOME: dict[str, Any] = {
+    "result": "refused",
+    "device": "hv-a-05/mtty/mtty-2",
+    "to": "hv-a-10/mtty",
+    "author": "alice",
+    "detail": "qemu: vmstate load failed: -22",
+}

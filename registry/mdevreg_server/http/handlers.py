@@ -12,7 +12,9 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import structs
 
+from mdevreg.decisions import DecisionDraft
 from mdevreg.errors import DecodeError, UsageError
+from mdevreg.outcomes import OutcomeDraft
 from mdevreg.query.batch import MAX_PAIRS, BriefAnswers, problem_of
 from mdevreg.query.door import Door
 from mdevreg.query.gathered import WORTH_IT
@@ -20,6 +22,7 @@ from mdevreg.query.requests import Ask, Decide, PairAsked
 from mdevreg.reasons import explained
 from mdevreg.rules import Rule
 from mdevreg_server.answers import answer, decide
+from mdevreg_server.deciding import Decisions
 from mdevreg_server.http.asking import Asker
 from mdevreg_server.http.edge import named
 from mdevreg_server.http.forms import JSON, Rendered, chosen, query_of, render, response
@@ -28,7 +31,6 @@ from mdevreg_server.http.models import MAX_EXPLAINED, CanMigrate, End, Explained
 from mdevreg_server.http.problems import RefusedError
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.tokens import Scope
-from mdevreg_server.rulebook import Decisions
 from mdevreg_server.tally import Tally
 
 T = TypeVar("T")
@@ -43,7 +45,8 @@ class Questions:
     def __init__(
         self, gate: Gate, asker: Asker, tally: Tally, decisions: Decisions, say: Callable[[str], None]
     ) -> None:
-        self._gate, self._asker, self._tally, self._decisions, self._say = gate, asker, tally, decisions, say
+        self._gate, self._asker, self._tally, self._say = gate, asker, tally, say
+        self._decisions = decisions.through("http")
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
@@ -52,6 +55,8 @@ class Questions:
             get("/v1/explain/{code:str}")(self._guarded("read", self.explain)),
             post("/v1/can-migrate", status_code=200)(self._guarded("read", self.can_migrate)),
             post("/v1/rules")(self._guarded("write", self.add_rule)),
+            post("/v1/decisions")(self._guarded("write", self.record)),
+            post("/v1/outcomes")(self._guarded("write", self.report)),
             post("/v1/rules/{rule:str}/end", status_code=200)(self._guarded("write", self.end_rule)),
         ]
 
@@ -124,6 +129,19 @@ class Questions:
         end = await _posted(request, End)
         rule = named(str(request.path_params["rule"]))
         return await self._decide(request, "end-rule", Decide(name=rule, author=end.author, at=end.at), 200)
+
+    async def record(self, request: HTTP) -> Response[bytes]:
+        """Answer a question, and record the answer. With a token it is the token's name that asks."""
+        draft, who = await _posted(request, DecisionDraft), request.scope.get("auth")
+        if who is not None:
+            draft = structs.replace(draft, author=who, asked_for=draft.asked_for or draft.author or None)
+        return await self._decide(request, "record-decision", Decide(decision=draft), 201)
+
+    async def report(self, request: HTTP) -> Response[bytes]:
+        """Keep how a real migration ended. With a token it is the token's name that reports."""
+        draft, who = await _posted(request, OutcomeDraft), request.scope.get("auth")
+        draft = draft if who is None else structs.replace(draft, author=who)
+        return await self._decide(request, "report-outcome", Decide(outcome=draft), 201)
 
     async def _decide(self, request: HTTP, endpoint: str, asked: Decide, status: int) -> Response[bytes]:
         form = chosen(request, listed=False)

@@ -11,8 +11,11 @@ from typing import Any
 import msgspec
 
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
+from mdevreg.decisions import Decision, DecisionDraft
+from mdevreg.outcomes import OutcomeDraft, OutcomeReport
 from mdevreg.query.batch import BriefAnswers
 from mdevreg.query.requests import Ask
+from mdevreg.query.schemas import spelt_out
 from mdevreg.reasons import Explanation
 from mdevreg.rules import Rule
 from mdevreg_server.http import examples
@@ -23,7 +26,19 @@ from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.sheets import names_of
 
 _REF = "#/components/schemas/{name}"
-_STRUCTS = (Ask, BriefAnswers, CanMigrate, End, ExplainedAnswers, Explanation, ProblemDetails, Rule)
+_STRUCTS = (
+    Ask,
+    BriefAnswers,
+    CanMigrate,
+    DecisionDraft,
+    End,
+    ExplainedAnswers,
+    Explanation,
+    OutcomeDraft,
+    OutcomeReport,
+    ProblemDetails,
+    Rule,
+)
 _ABOUT = {
     "as_of": "What was true on the hosts then; without it: now.",
     "known_at": "A log position or time: what was known then, rules and catalog included; without it: the latest.",
@@ -39,7 +54,15 @@ _ABOUT = {
     "format": "A stream format, such as mtty.",
     "sources": "Only such sources: KEY=PATTERN|PATTERN, several separated by spaces; keys as of a rule's scope.",
     "targets": "Only such targets.",
+    "since": "Only what was recorded then or later.",
+    "until": "Only what was recorded before then.",
+    "before": "Only what stands before that log position: `next` of the page before.",
+    "decision": "Only reports of that decision.",
+    "source": "Only reports of that source's profile, by its digest.",
+    "target": "Only reports of that target's profile.",
 }
+#: What makes an entry of the log that has a name.
+_CREATING = ("addRule", "recordDecision", "reportOutcome")
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",
     401: "A token is needed.",
@@ -56,13 +79,27 @@ _ERRORS = {
 
 def document(version: str, url: str) -> dict[str, Any]:
     """The whole document."""
-    kinds = tuple(dict.fromkeys((*_STRUCTS, *(route.reply for route in ROUTES))))
+    kinds = tuple(dict.fromkeys((*_STRUCTS, *(spelt_out(route.reply) for route in ROUTES))))
     found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     refs = dict(zip(kinds, found, strict=True))
     fields = components["Ask"]["properties"]
     paths: dict[str, dict[str, Any]] = {route.path: {"get": _asked(route, refs, fields)} for route in ROUTES}
     paths["/v1/rules"]["post"] = _posted(
         "addRule", "Add a rule; its id is given.", refs[Rule], examples.RULE, refs[Rule]
+    )
+    paths["/v1/decisions"]["post"] = _posted(
+        "recordDecision",
+        "Answer a question, and record the answer.",
+        refs[DecisionDraft],
+        examples.DECISION,
+        refs[spelt_out(Decision)],
+    )
+    paths["/v1/outcomes"]["post"] = _posted(
+        "reportOutcome",
+        "Report how a real migration ended.",
+        refs[OutcomeDraft],
+        examples.OUTCOME,
+        refs[OutcomeReport],
     )
     paths |= _others(refs)
     del components["Ask"]  # the questions' fields, each of which is a parameter
@@ -101,7 +138,7 @@ def _others(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
 
 def _asked(route: Route, refs: dict[Any, Any], fields: dict[str, Any]) -> dict[str, Any]:
     parameters = [_field(name, route, fields) for name in dict.fromkeys((*route.needs, *route.takes))]
-    answer = _answer(refs[route.reply], listed=names_of_rows(route))
+    answer = _answer(refs[spelt_out(route.reply)], listed=names_of_rows(route))
     responses = {"200": answer, "304": {"description": "What the caller has (`If-None-Match`) is still so."}}
     return _operation(_id(route), route.about, parameters, responses)
 
@@ -145,7 +182,7 @@ def _posted(
     parameters = (
         [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, "A rule's id.", "r42")]
     )
-    status = "201" if identity == "addRule" else "200"
+    status = "201" if identity in _CREATING else "200"
     listed = names_of(_brief_answer()) if lists else None
     found = _operation(identity, about, parameters, {status: _answer(answer, listed=listed)} | _failed(413, 415))
     content = {JSON: {"schema": body, "examples": {"shown": {"value": example}}}}

@@ -9,6 +9,7 @@ from mdevreg.cli.batch_file import pairs_in
 from mdevreg.cli.batch_view import batch_view
 from mdevreg.cli.files import STDIN, read_whole
 from mdevreg.cli.options import Question
+from mdevreg.cli.recording import Keeping, decided_view, draft_of, recorded_batch, recording
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, View
 from mdevreg.cli.words import reliance, where_read
@@ -28,13 +29,31 @@ MAX_FILE_BYTES = 32 * 1024 * 1024
         ("mdevreg can-migrate alpha/mtty/mtty-1 --to beta/mtty", "Would it, before any device exists?"),
         ("mdevreg can-migrate alpha/0000:3b:00.4 --to beta && echo go", "A VF; the exit code answers."),
         ("mdevreg can-migrate --batch pairs.txt -o csv", "Many at once: a line each of DEVICE HOST."),
+        (
+            'mdevreg can-migrate alpha/0000:3b:00.4 --to beta --record --note "rack 7"',
+            "Keep the answer, with who asked.",
+        ),
     ),
 )
 @click.argument("device", required=False)
 @click.option("--to", metavar="HOST[/PARENT[/TYPE]]", help="Where the stream would be loaded.")
 @click.option("--batch", metavar="FILE|-", help="Pairs in the place of DEVICE and --to: lines of DEVICE HOST, or JSON.")
+@click.option("--record", is_flag=True, help="Keep the answer in the log, with who asked: mdevreg decisions.")
+@click.option("--for", "asked_for", metavar="WHO", help="With --record: on whose behalf.")
+@click.option("--note", metavar="TEXT", help="With --record: what is to be kept beside it.")
+@click.option("--author", help="With --record: who asks [user@host].")
 @click.pass_obj
-def command(session: Session, device: str | None, to: str | None, batch: str | None) -> View:
+def command(
+    session: Session,
+    *,
+    device: str | None,
+    to: str | None,
+    batch: str | None,
+    record: bool,
+    asked_for: str | None,
+    note: str | None,
+    author: str | None,
+) -> View:
     """Tell whether DEVICE can migrate to a host, and why (not).
 
     It can if its migration stream would load there.
@@ -44,22 +63,30 @@ def command(session: Session, device: str | None, to: str | None, batch: str | N
 
     With --batch up to 10,000 pairs are answered in codes, and the exit code is the worst of theirs: 2 if one has no
     answer, else 1, 3 or 0. JSON is [{"device": "…", "to": "…"}, …].
+
+    With --record the registry keeps the whole answer (of a batch, up to 1,000): `mdevreg decisions` lists them.
     """
+    keeping = recording(author=author, asked_for=asked_for, note=note, record=record)
     if batch is not None:
         if device is not None or to is not None:
             raise UsageError("DEVICE and --to are in the lines of the --batch file; see: mdevreg can-migrate --help")
-        return _batch(session, batch)
+        return _batch(session, batch, keeping)
     if device is None or to is None:
         raise UsageError("expected DEVICE --to HOST, or --batch FILE; see: mdevreg can-migrate --help")
     moment = session.moment
+    if keeping is not None:
+        with session.door() as door:
+            return decided_view(door.record(draft_of(session, keeping, device, to)))
     with session.door() as door:
         answer = can_migrate(door, device, to, now=session.now, moment=moment, rules=session.rules)
     return answer_view(answer, Line(reliance(answer)), where_read(answer.position, answer.as_of, answer.snapshot))
 
 
-def _batch(session: Session, file: str) -> View:
+def _batch(session: Session, file: str, keeping: Keeping | None) -> View:
     data, _ = read_whole(file, MAX_FILE_BYTES, now=session.now)
     pairs = pairs_in(data, "stdin" if file == STDIN else file)
     moment = session.moment
     with session.door() as door:
+        if keeping is not None:
+            return recorded_batch(door, session, pairs, keeping)
         return batch_view(can_migrate_each(door, pairs, now=session.now, moment=moment, rules=session.rules))
