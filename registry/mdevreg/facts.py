@@ -6,6 +6,7 @@ Times are aware UTC. Nothing here is stored; the wire form of these structs is t
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal, get_args
 
 import msgspec
 
@@ -124,25 +125,38 @@ class Drivers(msgspec.Struct, frozen=True):
     drivers: tuple[DriverSpread, ...]
 
 
+#: What a history may be of; the last three are the registry's own entries.
+HistoryKind = Literal["host", "device", "driver", "type", "rule", "catalog", "registry"]
+OwnKind = Literal["rule", "catalog", "registry"]
+HISTORY_KINDS: tuple[HistoryKind, ...] = get_args(HistoryKind)
+#: The name of all of the registry's own entries together.
+OWN = "registry"
+
+
 class Change(msgspec.Struct, frozen=True):
-    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice."""
+    """One change in the life of an object, in ``[valid_from, valid_to)``; ``None`` = until further notice.
+
+    The registry's own entries, rules and catalog entries, are on no host; their time is that of the decision.
+    """
 
     valid_from: datetime
     valid_to: datetime | None
     position: int  # of the record that told it
-    host: str  # id
-    object: str  # "host", "parent", "offer", "device", "driver"
-    name: str  # "mtty", "mtty/mtty-1", the uuid
+    host: str  # id; "" for the registry's own entries
+    object: str  # "host", "parent", "offer", "device", "driver", "rule", "catalog"
+    name: str  # "mtty", "mtty/mtty-1", the uuid, the rule's id
     event: str  # "appeared", "changed", "gone"
     detail: str = ""
+    hostname: str | None = None  # the newest one
 
 
 class History(msgspec.Struct, frozen=True):
-    """The changes of one host or device, oldest first; ``host`` is the host's id."""
+    """The changes of what was named, oldest first; ``host`` is the id of a host or of a device's last host, or ""."""
 
     position: int
     host: str
     changes: tuple[Change, ...]
+    kind: HistoryKind = "host"
 
 
 class RuleList(msgspec.Struct, frozen=True):

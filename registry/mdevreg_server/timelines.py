@@ -1,198 +1,121 @@
-"""The life of a host or device as a list of changes."""
+"""The ends of interval rows, the newest first: what a history is made of. The only SQL of histories over intervals.
+
+A row begins and ends once. Where one ends as the next of the same object begins, that is one turn. Which rows are
+meant is an equality (``Whose.of``), so that the work follows the number of turns asked for, given an index of
+that column and the two valid times.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.errors import NotFoundError, UsageError
-from mdevreg.facts import Change
-from mdevreg.profiles import Profile as ProfileOf
 from mdevreg.timeline import OPEN
-from mdevreg.times import moment_of
 from mdevreg_server.asking import At
-from mdevreg_server.evidence import find_host
 from mdevreg_server.intervals import Shape, shapes
-from mdevreg_server.tables import Device, Parent, Profile
 
 #: host, then the key columns of the table
 Identity = tuple[str, ...]
-
-_profile = msgspec.json.Decoder(ProfileOf)
-_free = msgspec.json.Decoder(dict[str, int | None])
+Columns = sa.ColumnCollection[str, sa.ColumnElement[Any]]
 
 
-class Span(msgspec.Struct, frozen=True):
-    """One row of an object's timeline; the positions of the records that told its two ends."""
+class Whose(msgspec.Struct, frozen=True):
+    """Which rows a history is of. ``of``: the condition on a table, by object kind; kinds that are not there have none.
 
-    value: tuple[Any, ...]
-    valid_from: int
-    valid_to: int
-    told_at: int
-    ended_at: int
-
-
-def history_of(connection: sa.Connection, name: str, at: At, limit: int) -> tuple[str, tuple[Change, ...]]:
-    """The host's id, and the last ``limit`` changes of a host or device up to a moment, oldest first.
-
-    ``name``: a host, ``HOST/DEVICE``, or a device, on whatever hosts it was. Raises ``NotFoundError``.
+    ``parting``: rows that are followed by one of the same object end all the same, if that one is not meant.
     """
-    if limit < 1:
-        raise UsageError(f"limit is {limit}; at least 1 was expected")
-    host, device = _who(connection, name, at)
-    words = _Words(connection, host)
-    changes: list[Change] = []
+
+    of: dict[str, Callable[[Columns], sa.ColumnElement[bool]]]
+    parting: bool = False
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """An object came, changed or went: ``before`` and ``value`` are its value columns, ``None`` where it was not.
+
+    At ``at`` µs UTC, until ``until``; told by the entry at ``position``.
+    """
+
+    kind: str
+    identity: Identity
+    before: tuple[Any, ...] | None
+    value: tuple[Any, ...] | None
+    at: int
+    until: int
+    position: int
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Where it stands among others: by time, then position."""
+        return (self.at, self.position, self.kind, self.identity, self.value is None)
+
+
+def turns(connection: sa.Connection, whose: Whose, at: At, limit: int) -> list[Turn]:
+    """At least the last ``limit`` turns up to a moment, or all there are, oldest first."""
+    found: list[Turn] = []
     for kind, shape in shapes().items():
-        if device is None or kind == "device":
-            wanted = _wanted(shape, host if device is None or "/" in name else None, device)
-            for identity, spans in _spans(connection, shape, wanted, at).items():
-                changes += _changes(kind, identity, words, spans, at)
-    changes.sort(key=lambda change: (change.valid_from, change.position, change.object, change.name))
-    return host, tuple(changes[-limit:])
+        if kind in whose.of:
+            found += _begun(connection, kind, shape, whose, at, limit)
+            found += _ended(connection, kind, shape, whose, at, limit)
+    return sorted(found, key=lambda turn: turn.order)
 
 
-def _who(connection: sa.Connection, name: str, at: At) -> tuple[str, str | None]:
-    host, _, device = name.partition("/")
-    if device:
-        return find_host(connection, host, at).host, device
-    newest = sa.select(Device.host).where(Device.name == name).order_by(Device.valid_from_us.desc()).limit(1)
-    last = connection.scalar(newest)
-    if last is not None:
-        return last, name
-    try:
-        return find_host(connection, name, at).host, None
-    except NotFoundError as error:
-        raise NotFoundError("host or device", name, error.nearest) from error
+def _begun(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at: At, limit: int) -> Iterator[Turn]:
+    row, before = shape.table.alias("meant"), shape.table.alias("beside")
+    mine = sa.and_(whose.of[kind](row.c), known(row.c, at), row.c.valid_from_us <= at.as_of)
+    over = (before.c.valid_to_us == row.c.valid_from_us, before.c.ended_at <= at.known_at)
+    beside = sa.and_(*_same(shape, row, before), *over, known(before.c, at))
+    for told in _last(connection, shape, row.c.valid_from_us, mine, (row, before, beside), limit):
+        own, other = _values(shape, told, ""), _values(shape, told, "beside_")
+        until = told["valid_to_us"] if told["ended_at"] <= at.known_at else OPEN
+        yield Turn(kind, _identity(shape, told), other, own, told["valid_from_us"], until, told["system_from"])
 
 
-class _Words:
-    """What rows refer to, in words: parents by path, profiles by digest."""
-
-    def __init__(self, connection: sa.Connection, host: str) -> None:
-        rows = connection.execute(sa.select(Parent.path, Parent.name).where(Parent.host == host).distinct())
-        self._parents: dict[str, str] = {row.path: row.name for row in rows}
-        self._profiles: dict[str, str] = {}
-        self._connection = connection
-
-    def parent(self, path: str) -> str:
-        """The name of a parent."""
-        return self._parents.get(path, path)
-
-    def profile(self, digest: str) -> str:
-        """What a profile states."""
-        if digest not in self._profiles:
-            body = self._connection.scalar(sa.select(Profile.body).where(Profile.digest == digest))
-            self._profiles[digest] = _stated(_profile.decode(body)) if body else digest
-        return self._profiles[digest]
+def _ended(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at: At, limit: int) -> Iterator[Turn]:
+    row, after = shape.table.alias("meant"), shape.table.alias("beside")
+    over = (row.c.valid_to_us <= at.as_of, row.c.ended_at <= at.known_at)
+    mine = sa.and_(whose.of[kind](row.c), known(row.c, at), *over)
+    beside = sa.and_(*_same(shape, row, after), after.c.valid_from_us == row.c.valid_to_us, known(after.c, at))
+    meant = whose.of[kind](after.c) if whose.parting else sa.true()
+    followed = sa.select(sa.literal(1)).select_from(after).where(beside, meant).correlate(row).exists()
+    for told in _last(connection, shape, row.c.valid_to_us, sa.and_(mine, ~followed), (row, after, beside), limit):
+        own, other = _values(shape, told, ""), _values(shape, told, "beside_")
+        yield Turn(kind, _identity(shape, told), own, other, told["valid_to_us"], OPEN, told["ended_at"])
 
 
-def _stated(profile: ProfileOf) -> str:
-    build = profile.driver
-    under = f" under {build.name} {build.version or build.srcversion or ''}".rstrip() if build else ""
-    if profile.migration_stream_version is None:
-        return f"{profile.device_api}{under}, no stream version stated"
-    least = profile.migration_stream_version_min
-    return f"{profile.device_api}{under}, stream {profile.migration_stream_version}" + (
-        f" from {least}" if least else ""
-    )
+def _last(
+    connection: sa.Connection,
+    shape: Shape,
+    time: sa.ColumnElement[int],
+    mine: sa.ColumnElement[bool],
+    joined: tuple[sa.FromClause, sa.FromClause, sa.ColumnElement[bool]],
+    limit: int,
+) -> sa.MappingResult:
+    """The rows with the ``limit`` latest times, all of the earliest of them: the same ones on every database."""
+    row, other, beside = joined
+    earliest = connection.scalar(sa.select(time).where(mine).order_by(time.desc()).limit(1).offset(limit - 1))
+    own = [row.c[column.name] for column in shape.table.columns]
+    others = [other.c[name].label(f"beside_{name}") for name in ("host", *shape.values)]
+    wanted = sa.select(*own, *others).select_from(sa.join(row, other, beside, isouter=True)).where(mine)
+    return connection.execute(wanted if earliest is None else wanted.where(time >= earliest)).mappings()
 
 
-def _wanted(shape: Shape, host: str | None, device: str | None) -> list[sa.ColumnElement[bool]]:
-    columns = shape.table.c
-    wanted = [] if host is None else [columns.host == host]
-    return wanted if device is None else [*wanted, columns.name == device]
+def known(columns: Columns, at: At) -> sa.ColumnElement[bool]:
+    """The rows that are part of the timelines as known at the moment."""
+    return sa.and_(columns.system_from <= at.known_at, columns.system_to > at.known_at)
 
 
-def _spans(
-    connection: sa.Connection, shape: Shape, wanted: list[sa.ColumnElement[bool]], at: At
-) -> dict[Identity, list[Span]]:
-    """The timelines as known at the moment."""
-    columns = shape.table.c
-    known = (columns.system_from <= at.known_at, columns.system_to > at.known_at)
-    rows = connection.execute(sa.select(shape.table).where(*wanted, *known).order_by(columns.valid_from_us)).mappings()
-    found: dict[Identity, list[Span]] = {}
-    for row in rows:
-        ended = row["ended_at"] <= at.known_at
-        span = Span(
-            value=tuple(row[name] for name in shape.values),
-            valid_from=row["valid_from_us"],
-            valid_to=row["valid_to_us"] if ended else OPEN,
-            told_at=row["system_from"],
-            ended_at=row["ended_at"],
-        )
-        found.setdefault(tuple(row[name] for name in shape.key), []).append(span)
-    return found
+def _same(shape: Shape, row: sa.FromClause, other: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    return [row.c[name] == other.c[name] for name in shape.key]
 
 
-def _changes(kind: str, identity: Identity, words: _Words, spans: list[Span], at: At) -> Iterator[Change]:
-    before: Span | None = None
-    for span in spans:
-        if span.valid_from > at.as_of:
-            return
-        joined = before is not None and before.valid_to == span.valid_from
-        detail = _detail(kind, before.value if before and joined else None, span.value, words)
-        if detail is not None:
-            event = "changed" if joined else "appeared"
-            yield _change(kind, identity, words, (span.valid_from, span.valid_to, span.told_at), event, detail)
-        following = next((later for later in spans if later.valid_from == span.valid_to), None)
-        if span.valid_to <= at.as_of and span.valid_to != OPEN and following is None:
-            yield _change(kind, identity, words, (span.valid_to, OPEN, span.ended_at), "gone", "")
-        before = span
+def _identity(shape: Shape, told: sa.RowMapping) -> Identity:
+    return tuple(told[name] for name in shape.key)
 
 
-def _change(
-    kind: str, identity: Identity, words: _Words, when: tuple[int, int, int], event: str, detail: str
-) -> Change:
-    valid_from, valid_to, position = when
-    return Change(
-        valid_from=moment_of(valid_from),
-        valid_to=None if valid_to == OPEN else moment_of(valid_to),
-        position=position,
-        host=identity[0],
-        object=kind,
-        name=_name(kind, identity, words),
-        event=event,
-        detail=detail,
-    )
-
-
-def _name(kind: str, identity: Identity, words: _Words) -> str:
-    if kind == "host":
-        return identity[0]
-    parent = words.parent(identity[1])
-    if kind == "parent":
-        return parent
-    return identity[2] if kind == "device" else f"{parent}/{identity[2]}"
-
-
-def _detail(kind: str, before: tuple[Any, ...] | None, value: tuple[Any, ...], words: _Words) -> str | None:
-    """What changed, in a few words; ``None`` where nothing that a reader would call a change did."""
-    match kind:
-        case "host":
-            return f"{value[0]} kernel {value[2]}"
-        case "parent":
-            return _capacity(before, value)
-        case "device":
-            return f"{value[0]} of type {value[1]}"
-        case "driver":
-            known = zip(("module", "kernel", "version", "srcversion", "build-id"), value, strict=True)
-            return " ".join(f"{what} {text}" for what, text in known if text is not None)
-    return words.profile(value[0])
-
-
-def _capacity(before: tuple[Any, ...] | None, value: tuple[Any, ...]) -> str | None:
-    free = _free.decode(value[2])
-    if before is None:
-        return "free " + ", ".join(f"{kind} {_count(count)}" for kind, count in free.items()) if free else ""
-    old = _free.decode(before[2])
-    moved = [
-        f"{kind} {_count(old.get(kind))} → {_count(count)}" for kind, count in free.items() if old.get(kind) != count
-    ]
-    return "free " + ", ".join(moved) if moved else None
-
-
-def _count(count: int | None) -> str:
-    return "unknown" if count is None else str(count)
+def _values(shape: Shape, told: sa.RowMapping, prefix: str) -> tuple[Any, ...] | None:
+    if told[f"{prefix}host"] is None:
+        return None
+    return tuple(told[f"{prefix}{name}"] for name in shape.values)

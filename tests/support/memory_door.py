@@ -15,6 +15,7 @@ from typing import Self
 import msgspec
 
 from mdevreg.catalog import Entry
+from mdevreg.differing import DifferenceAsked, DifferencePage, Differing, HostName
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     Candidates,
@@ -23,6 +24,7 @@ from mdevreg.facts import (
     DriverSpread,
     Evidence,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -40,6 +42,7 @@ from mdevreg.query.names import possible
 from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule, check
 from mdevreg.support import StreamSupport, support_of
+from support.values import profiles_in, values_of
 
 
 class State(msgspec.Struct, frozen=True):
@@ -148,8 +151,10 @@ class MemoryDoor:
         self._amend(RuleChange(rule=ended), author)
         return ended
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
         self._ask()
+        if kind in ("driver", "type"):
+            return self._spread(name, moment, limit, kind)
         try:
             host, _ = self._find(name, moment)
         except NotFoundError:
@@ -157,6 +162,39 @@ class MemoryDoor:
         else:
             changes = _changes(host.id, _states(host, moment))
         return History(self.position, host.id, tuple(changes[-limit:]))
+
+    def _spread(self, name: str, moment: Moment, limit: int, kind: HistoryKind) -> History:
+        wanted = {"driver": "driver", "type": "offer"}[kind]
+        lives = [change for host in self._hosts for change in _changes(host.id, _states(host, moment))]
+        mine = [change for change in lives if (change.object, change.name) == (wanted, name)]
+        if not mine:
+            raise NotFoundError(kind, name)
+        mine.sort(key=lambda change: (change.valid_from, change.position))
+        return History(self.position, "", tuple(mine[-limit:]), kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        self._ask()
+        named = None if asked.host is None else self._find(asked.host, asked.end)[0].id
+        before, after = ({host.id: state for host, state in self._known(at)} for at in (asked.begin, asked.end))
+        rows: list[Differing] = []
+        hosts: dict[str, HostName] = {}
+        for host in sorted(before.keys() | after.keys()):
+            old, new = (values_of(states.get(host), capacity=asked.capacity) for states in (before, after))
+            state = after.get(host) or before[host]
+            if named not in (None, host) or asked.site not in (None, state.facts.site if state.facts else None):
+                continue
+            rows += [
+                Differing(host, *place, old.get(place), new.get(place))
+                for place in sorted(old.keys() | new.keys())
+                if old.get(place) != new.get(place)
+            ]
+            hosts[host] = HostName(
+                state.facts.hostname if state.facts else host, state.facts.site if state.facts else None
+            )
+        met = {row.host for row in rows}
+        return DifferencePage(
+            self.position, tuple(rows), {host: name for host, name in hosts.items() if host in met}, profiles_in(rows)
+        )
 
     def drivers(self, moment: Moment) -> Drivers:
         self._ask()

@@ -29,6 +29,7 @@ class Mdevreg(Questions):
         "eval": f"{_COMMANDS}.evaluate",
         "explain": f"{_COMMANDS}.explain",
         "history": f"{_COMMANDS}.history",
+        "diff": f"{_COMMANDS}.diff",
         "drivers": f"{_COMMANDS}.drivers",
         "rule": f"{_COMMANDS}.rule",
         "stream": f"{_COMMANDS}.stream",

@@ -16,7 +16,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.differing import DifferenceAsked, DifferencePage
+from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.rules import Rule
 
 
@@ -39,8 +40,19 @@ class Door(Protocol):
         """A source, and every offer of its type in the fleet, its own host's included."""
         ...
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first.
+
+        A host; a device; a driver, or ``DRIVER BUILD``; a type; a rule; a catalog entry; ``registry``, for all of its
+        own entries. Raises ``UsageError`` (AMBIGUOUS) for the name of several kinds unless ``kind`` says which.
+        """
+        ...
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments; ``mdevreg.query.past`` has them all, in groups.
+
+        Raises ``NotFoundError`` for a host that was there at neither.
+        """
         ...
 
     def drivers(self, moment: Moment) -> Drivers:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from mdevreg.compatibility import Rules
+from mdevreg.differing import DifferenceAsked, DifferencePage
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     NOW,
@@ -17,6 +18,7 @@ from mdevreg.facts import (
     Drivers,
     DriverSpread,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -86,9 +88,13 @@ class FleetDoor:
         with self._told():
             return self._view().candidates(possible(device))
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
-        return self._behind().history(name, moment, limit)
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
+        return self._behind().history(name, moment, limit, kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments: the index has no past."""
+        return self._behind().diff(asked)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""

@@ -10,12 +10,14 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import (
     NOW,
     Candidates,
     Drivers,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -94,9 +96,14 @@ class HttpDoor:
         """A source, and every offer of its type in the fleet."""
         return self._ask("/v1/candidates", Candidates, moment, device=device)
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
-        return self._ask(f"/v1/history/{_segment('host or device', name)}", History, moment, limit=limit)
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
+        path = f"/v1/history/{_segment('host, device, driver, type or rule', name)}"
+        return self._ask(path, History, moment, limit=limit, kind=kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments."""
+        return self._ask("/v1/diff", DifferencePage, asked.end, **fields_of(asked))
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""
@@ -168,7 +175,7 @@ class HttpDoor:
     ) -> None:
         self.close()
 
-    def _ask(self, path: str, kind: type[T], moment: Moment, **fields: str | float | None) -> T:
+    def _ask(self, path: str, kind: type[T], moment: Moment, /, **fields: str | float | None) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
         query = {name: _text(value) for name, value in given.items() if value is not None}
         return self._decoded(self._link.ask("GET", f"{path}?{urlencode(query)}" if query else path), kind)

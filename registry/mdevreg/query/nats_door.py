@@ -19,8 +19,9 @@ from nats.errors import ConnectionClosedError, NoRespondersError
 
 from mdevreg import subjects
 from mdevreg.addresses import shown
+from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
@@ -80,9 +81,13 @@ class NatsDoor:
         """A source, and every offer of its type in the fleet."""
         return self._ask("candidates", Candidates, moment, device=device)
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
-        return self._ask("history", History, moment, name=name, limit=limit)
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
+        return self._ask("history", History, moment, name=name, limit=limit, kind=kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments."""
+        return self._ask("diff", DifferencePage, asked.end, **fields_of(asked))
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""
@@ -166,7 +171,7 @@ class NatsDoor:
         request = msgspec.json.encode({name: possible(value) for name, value in fields.items()})
         return self._request(subjects.query(endpoint), request, kind)
 
-    def _ask(self, endpoint: str, kind: type[T], moment: Moment, **fields: Any) -> T:
+    def _ask(self, endpoint: str, kind: type[T], moment: Moment, /, **fields: Any) -> T:
         for value in fields.values():
             if isinstance(value, str):
                 possible(value)

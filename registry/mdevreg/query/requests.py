@@ -10,8 +10,9 @@ from msgspec import Meta, structs
 from mdevreg.answering import Answer, Targets
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
+from mdevreg.differing import DEFAULT_HOSTS, DifferenceAsked, DifferencePage
 from mdevreg.errors import UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
@@ -51,6 +52,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
     host: Path | None = None
     name: Path | None = None
+    kind: HistoryKind | None = None
     pairs: Pairs | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] | None = None
     outcome: Outcome | None = None
@@ -58,6 +60,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sources: Line | None = None  # KEY=PATTERN|PATTERN …, keys as of a rule's scope
     targets: Line | None = None
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
+    capacity: bool | None = None
+    from_as_of: Time | None = None
+    from_known_at: Count | None = None
     as_of: Time | None = None
     known_at: Count | None = None
     stale_after_s: Annotated[float, Meta(ge=0, le=MAX_STALE_AFTER_S)] = DEFAULT_STALE_AFTER_S
@@ -66,6 +71,19 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def moment(self) -> Moment:
         """The two times of the question."""
         return Moment(self.as_of, self.known_at)
+
+    @property
+    def difference(self) -> DifferenceAsked:
+        """What is compared, where two moments are."""
+        return DifferenceAsked(
+            begin=Moment(self.from_as_of, self.from_known_at),
+            end=self.moment,
+            host=self.host,
+            site=self.site,
+            capacity=bool(self.capacity),
+            limit=self.limit or DEFAULT_HOSTS,
+            cursor=self.cursor,
+        )
 
     def need(self, field: str) -> str:
         """A field that the endpoint can't do without. Raises ``UsageError``."""
@@ -130,7 +148,15 @@ QUESTIONS: dict[str, Endpoint] = {
     "host": Endpoint(HostView, ("host",), _TIMES, "Everything known of one host."),
     "pair": Endpoint(Pair, ("device", "host"), _TIMES, "The facts of one verdict."),
     "candidates": Endpoint(Candidates, ("device",), _TIMES, "The facts of every verdict on a device."),
-    "history": Endpoint(History, ("name",), (*_TIMES, "limit"), "The last changes of a host or device, oldest first."),
+    "history": Endpoint(
+        History, ("name",), (*_TIMES, "limit", "kind"), "The last changes of what has a name, oldest first."
+    ),
+    "diff": Endpoint(
+        DifferencePage,
+        (),
+        ("from_as_of", "from_known_at", *_TIMES, "host", "site", "capacity", "limit", "cursor"),
+        "What differs between two moments, host by host, page by page.",
+    ),
     "drivers": Endpoint(Drivers, (), _TIMES, "The driver builds of the fleet."),
     "loading": Endpoint(Offers, ("format",), _TIMES, "Every offer whose driver build is known to load a format."),
     "rules": Endpoint(RuleList, (), _TIMES, "Every operators' rule that was known, ended ones included."),

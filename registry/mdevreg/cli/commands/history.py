@@ -1,4 +1,4 @@
-"""``mdevreg history HOST|DEVICE``."""
+"""``mdevreg history NAME``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import where_read
-from mdevreg.facts import Change
+from mdevreg.facts import HISTORY_KINDS, Change, HistoryKind
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100_000
-_COLUMNS = ("valid_from", "valid_to", "host", "object", "name", "event", "detail", "position")
+_COLUMNS = ("valid_from", "valid_to", "host", "object", "name", "event", "detail", "position", "hostname")
+_SHOWN = ("valid_from", "valid_to", "hostname", "object", "name", "event", "detail", "position")
 
 
 @click.command(
@@ -21,25 +22,39 @@ _COLUMNS = ("valid_from", "valid_to", "host", "object", "name", "event", "detail
     examples=(
         ("mdevreg history alpha", f"The last {DEFAULT_LIMIT} changes on alpha, oldest first."),
         ("mdevreg history 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 --limit 5", "The last five of one device."),
+        ("mdevreg history nvidia", "Where and when this driver came, changed, went."),
+        ('mdevreg history "nvidia 550.90.05"', "The same of one build: by version, srcversion or build-id."),
+        ("mdevreg history nvidia-558", "Which parents offered this type, when, and what it stated."),
+        ("mdevreg history r926", "Who decided this rule, and who ended it."),
+        ("mdevreg history registry --limit 50", "What was decided: rules and catalog entries."),
     ),
 )
-@click.argument("name", metavar="HOST|DEVICE")
+@click.argument("name", metavar="HOST|DEVICE|DRIVER|TYPE|RULE|registry")
+@click.option(
+    "--kind",
+    type=click.Choice(HISTORY_KINDS),
+    help="What the name is of, where it is of several; catalog: an entry's id, removed ones too.",
+)
 @click.option(
     "--limit", type=click.IntRange(1, MAX_LIMIT), default=DEFAULT_LIMIT, show_default=True, help="So many changes."
 )
 @click.pass_obj
-def command(session: Session, name: str, limit: int) -> View:
-    """Show the last changes of a host or device, oldest first.
+def command(session: Session, *, name: str, kind: HistoryKind | None, limit: int) -> View:
+    """Show the last changes of a host, device, driver, type or rule, oldest first.
 
     With --as-of, those that had happened by then.
     """
     moment = session.moment
     with session.door() as door:
-        found = door.history(name, moment, limit)
-    sheet = Sheet(_COLUMNS, [_row(change) for change in found.changes])
+        found = door.history(name, moment, limit, kind)
     document = document_of(found, answered_at=session.now, as_of=moment.as_of)
     empty = () if found.changes else (Line("no change is known"),)
-    return View(document, sheet, table=sheet, foot=(*empty, where_read(found.position, moment.as_of)))
+    return View(
+        document,
+        Sheet(_COLUMNS, [_row(change) for change in found.changes]),
+        table=Sheet(_SHOWN, [_shown(change) for change in found.changes]),
+        foot=(*empty, where_read(found.position, moment.as_of)),
+    )
 
 
 def _row(change: Change) -> tuple[Cell, ...]:
@@ -52,4 +67,10 @@ def _row(change: Change) -> tuple[Cell, ...]:
         change.event,
         change.detail,
         change.position,
+        change.hostname,
     )
+
+
+def _shown(change: Change) -> tuple[Cell, ...]:
+    valid_from, valid_to, host, *rest, hostname = _row(change)
+    return (valid_from, valid_to, hostname or host, *rest)
