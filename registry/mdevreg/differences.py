@@ -69,10 +69,14 @@ class Differences(msgspec.Struct, frozen=True):
     answered_at: datetime
 
 
+#: A group without its places.
+_Kind = tuple[Object, Event, str, str, str, str, bool]
+
+
 class _Told(msgspec.Struct, frozen=True):
     """A difference before it is grouped."""
 
-    kind: tuple[Object, Event, str, str, str, str, bool]
+    kind: _Kind
     place: Place
 
 
@@ -91,7 +95,7 @@ def grouped(
     """
     listed = list(rows)
     told = [*_told(listed, hosts, profiles), *(_decided(decided, begin, end) if decided else ())]
-    groups: dict[tuple[Any, ...], list[Place]] = {}
+    groups: dict[_Kind, list[Place]] = {}
     for each in told:
         groups.setdefault(each.kind, []).append(each.place)
     found = (Group(*kind, tuple(sorted(places))) for kind, places in groups.items())
@@ -99,14 +103,8 @@ def grouped(
 
 
 def _order(group: Group) -> tuple[Any, ...]:
-    return (
-        _OBJECTS.index(group.object),
-        _EVENTS.index(group.event),
-        group.what,
-        group.aspect,
-        group.before,
-        group.after,
-    )
+    said = (group.what, group.aspect, group.before, group.after)
+    return (_OBJECTS.index(group.object), _EVENTS.index(group.event), *said)
 
 
 _OBJECTS: tuple[Object, ...] = ("host", "parent", "driver", "type", "device", "capacity", "rule", "catalog")
@@ -149,7 +147,7 @@ def _is_mdev(value: object) -> bool:
 def _move(
     row: Differing, ends: tuple[Differing, Differing], place: Place, hosts: dict[str, HostName]
 ) -> Iterator[_Told]:
-    gone, come = ends
+    come = ends[1]
     if row is not come:
         return
     assert isinstance(come.after, DeviceValue)
@@ -166,7 +164,7 @@ def _words(row: Differing, profiles: dict[str, Profile]) -> Iterator[_Words]:
         case (HostValue() | None) as before, (HostValue() | None) as after if row.object == "host":
             yield from _host(event, before, after)
         case (ParentValue() | None) as before, (ParentValue() | None) as after if row.object == "parent":
-            yield from _parent(event, row.parent, before, after)
+            yield from _parent(event, before, after)
         case (DriverValue() | None) as before, (DriverValue() | None) as after if row.object == "driver":
             yield ("driver", event, row.name, *_driver(before, after))
         case (OfferValue() | None) as before, (OfferValue() | None) as after if row.object == "offer":
@@ -185,7 +183,7 @@ def _host(event: Event, before: HostValue | None, after: HostValue | None) -> It
             yield ("host", "changed", "", aspect, old or "", new or "")
 
 
-def _parent(event: Event, name: str, before: ParentValue | None, after: ParentValue | None) -> Iterator[_Words]:
+def _parent(event: Event, before: ParentValue | None, after: ParentValue | None) -> Iterator[_Words]:
     if before is None or after is None:
         yield ("parent", event, "", "", "", "")
         return

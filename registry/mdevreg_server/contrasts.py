@@ -173,7 +173,8 @@ def _build(row: Any) -> DriverBuild:
 
 def _parents(connection: sa.Connection, contrast: Contrast, hosts: list[str]) -> dict[tuple[str, str], str]:
     """The names of parents by host and path, the later ones where they changed."""
-    parent, found = tables.Parent, {}
+    found: dict[tuple[str, str], str] = {}
+    parent = tables.Parent
     for at in (contrast.begin, contrast.end):
         wanted = sa.select(parent.host, parent.path, parent.name).where(at.holds(parent))
         rows = connection.execute(wanted.where(among(connection, parent.host, hosts)))

@@ -27,14 +27,15 @@ def decided(connection: sa.Connection, kind: HistoryKind, name: str, at: At, lim
         found += _changes(kind, name, position, decided_at_us, amendment)
         if len(found) > limit:  # one more tells whether an entry came or was replaced
             break
-    return _replaced(found[::-1])[-limit:]
+    told = found[::-1]
+    return (_replaced(told) if kind == "catalog" else told)[-limit:]
 
 
 def _replaced(found: list[Change]) -> list[Change]:
     """An entry that is put where it stands already has changed."""
     told: list[Change] = []
     for change in found:
-        standing = told and told[-1].event != "gone" and told[-1].object == "catalog" and change.event == "appeared"
+        standing = told and told[-1].event != "gone" and change.event == "appeared"
         told.append(structs.replace(change, event="changed") if standing else change)
     return told
 

@@ -180,17 +180,15 @@ class MemoryDoor:
         hosts: dict[str, HostName] = {}
         for host in sorted(before.keys() | after.keys()):
             old, new = (values_of(states.get(host), capacity=asked.capacity) for states in (before, after))
-            state = after.get(host) or before[host]
-            if named not in (None, host) or asked.site not in (None, state.facts.site if state.facts else None):
+            facts = (after.get(host) or before[host]).facts
+            if facts is None or named not in (None, host) or asked.site not in (None, facts.site):
                 continue
             rows += [
                 Differing(host, *place, old.get(place), new.get(place))
                 for place in sorted(old.keys() | new.keys())
                 if old.get(place) != new.get(place)
             ]
-            hosts[host] = HostName(
-                state.facts.hostname if state.facts else host, state.facts.site if state.facts else None
-            )
+            hosts[host] = HostName(facts.hostname, facts.site)
         met = {row.host for row in rows}
         return DifferencePage(
             self.position, tuple(rows), {host: name for host, name in hosts.items() if host in met}, profiles_in(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 from msgspec import structs
 
@@ -11,7 +13,7 @@ from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, Sheet, View, document_of
 from mdevreg.cli.words import counted, where_read
 
-_ORDER = ("in force", "to come", "ended")
+_ORDER: tuple[Literal["in force", "to come", "ended"], ...] = ("in force", "to come", "ended")
 
 
 @click.command(
