@@ -47,6 +47,8 @@ ENDPOINTS: dict[str, Endpoint] = {
     "candidates": lambda door, ask: door.candidates(ask.need("device"), ask.moment),
     "history": lambda door, ask: door.history(ask.need("name"), ask.moment, ask.limit or 100, ask.kind),
     "diff": lambda door, ask: door.diff(ask.difference),
+    "entries": lambda door, ask: door.entries(ask.log),
+    "timelines": lambda door, ask: door.timelines(ask.timeline(_need(ask.table, "table"))),
     "drivers": lambda door, ask: door.drivers(ask.moment),
     "loading": lambda door, ask: door.loading(ask.need("format"), ask.moment),
     "rules": lambda door, ask: door.rules(ask.moment),

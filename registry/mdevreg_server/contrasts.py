@@ -74,7 +74,8 @@ def differing(
     names = _parents(connection, contrast, hosts)
     told: list[Differing] = []
     for number, host in enumerate(hosts, 1):
-        told += [msgspec.structs.replace(row, parent=names.get((host, row.path), "")) for row in found[host]]
+        rows = sorted(found[host], key=lambda row: (row.object, row.path, row.name))
+        told += [msgspec.structs.replace(row, parent=names.get((host, row.path), "")) for row in rows]
         if len(told) >= ROWS and number < len(hosts):
             return told, host
     return told, hosts[-1] if len(hosts) == limit else None

@@ -27,6 +27,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.knowledge import Knowledge, supports_of
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.query.names import possible
 from mdevreg.records import DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule
@@ -48,8 +49,10 @@ from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import COLUMNS, evidence_of, find_host, joined
 from mdevreg_server.histories import history_of
 from mdevreg_server.hosts import document_in
+from mdevreg_server.log_pages import log_page
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.tables import HostFact, RecordLog
+from mdevreg_server.timeline_pages import timeline_page
 
 
 def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # noqa: ARG001  (one signature for all doors)
@@ -161,6 +164,16 @@ class SqlDoor:
             whole = asked.host is None and asked.site is None and asked.cursor is None
             told = decided(*(self._decided(connection, each) for each in (begin, end))) if whole else None
         return DifferencePage(max(begin.position, end.position), tuple(rows), names, profiles, told, following)
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log."""
+        with converted(self._engine), self._engine.connect() as connection:
+            return log_page(connection, asked)
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        with converted(self._engine), self._engine.connect() as connection:
+            return timeline_page(connection, asked)
 
     def _decided(self, connection: sa.Connection, when: At) -> Knowledge:
         return self._beliefs.at(connection, decided_by(connection, when))

@@ -35,6 +35,7 @@ from mdevreg.facts import (
     Side,
 )
 from mdevreg.knowledge import NOTHING, Amendment, CatalogChange, Knowledge, Origin, RuleChange
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.nearest import nearest
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
@@ -193,6 +194,14 @@ class MemoryDoor:
         return DifferencePage(
             self.position, tuple(rows), {host: name for host, name in hosts.items() if host in met}, profiles_in(rows)
         )
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        self._ask()
+        raise UsageError("there is no log in memory")
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        self._ask()
+        raise UsageError("there are no tables in memory")
 
     def drivers(self, moment: Moment) -> Drivers:
         self._ask()

@@ -30,6 +30,7 @@ class Mdevreg(Questions):
         "explain": f"{_COMMANDS}.explain",
         "history": f"{_COMMANDS}.history",
         "diff": f"{_COMMANDS}.diff",
+        "export": f"{_COMMANDS}.export",
         "drivers": f"{_COMMANDS}.drivers",
         "rule": f"{_COMMANDS}.rule",
         "stream": f"{_COMMANDS}.stream",

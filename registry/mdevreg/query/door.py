@@ -18,6 +18,7 @@ from typing import Protocol, Self
 
 from mdevreg.differing import DifferenceAsked, DifferencePage
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.rules import Rule
 
 
@@ -53,6 +54,14 @@ class Door(Protocol):
 
         Raises ``NotFoundError`` for a host that was there at neither.
         """
+        ...
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log as it stands; ``mdevreg.query.log`` has them all, with their bodies whole."""
+        ...
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines, as they were known at a position."""
         ...
 
     def drivers(self, moment: Moment) -> Drivers:

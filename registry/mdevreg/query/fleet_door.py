@@ -28,6 +28,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import FleetView, Matrix
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
@@ -95,6 +96,14 @@ class FleetDoor:
     def diff(self, asked: DifferenceAsked) -> DifferencePage:
         """One page of what differs between two moments: the index has no past."""
         return self._behind().diff(asked)
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log: it is the registry's."""
+        return self._behind().entries(asked)
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        return self._behind().timelines(asked)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from mdevreg import logged
 from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import (
@@ -27,6 +28,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import Matrix
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.http_link import Link, Reply
 from mdevreg.query.mapping import AcceptedKinds
@@ -104,6 +106,14 @@ class HttpDoor:
     def diff(self, asked: DifferenceAsked) -> DifferencePage:
         """One page of what differs between two moments."""
         return self._ask("/v1/diff", DifferencePage, asked.end, **fields_of(asked))
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log."""
+        return self._ask("/v1/entries", LogPage, NOW, **logged.fields_of(asked))
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        return self._ask("/v1/timelines", TimelinePage, Moment(None, asked.known_at), **_without(asked))
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""
@@ -191,6 +201,10 @@ class HttpDoor:
             return msgspec.json.decode(reply.body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RemoteError(f"{self._link.shown} gives no answer of a registry: {error}") from error
+
+
+def _without(asked: TimelineAsked) -> dict[str, Any]:
+    return {name: value for name, value in logged.fields_of(asked).items() if name != "known_at"}
 
 
 def _segment(kind: str, name: str) -> str:

@@ -17,12 +17,13 @@ from msgspec import structs
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoRespondersError
 
-from mdevreg import subjects
+from mdevreg import logged, subjects
 from mdevreg.addresses import shown
 from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
 from mdevreg.query.mapping import AcceptedKinds
@@ -88,6 +89,16 @@ class NatsDoor:
     def diff(self, asked: DifferenceAsked) -> DifferencePage:
         """One page of what differs between two moments."""
         return self._ask("diff", DifferencePage, asked.end, **fields_of(asked))
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log, no larger than the broker's messages may be."""
+        largest = max(logged.MIN_BYTES, self._client.max_payload * 2 // 5)
+        fields = {**logged.fields_of(asked), "max_bytes": min(asked.max_bytes, largest)}
+        return self._request(subjects.query("entries"), msgspec.json.encode(fields), LogPage)
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        return self._request(subjects.query("timelines"), msgspec.json.encode(logged.fields_of(asked)), TimelinePage)
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet."""

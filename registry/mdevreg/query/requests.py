@@ -15,6 +15,17 @@ from mdevreg.errors import UsageError
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
+from mdevreg.logged import (
+    DEFAULT_BYTES,
+    DEFAULT_LIMIT,
+    MAX_BYTES,
+    MIN_BYTES,
+    LogAsked,
+    LogPage,
+    TimelineAsked,
+    TimelineName,
+    TimelinePage,
+)
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
 from mdevreg.query.mapping import AcceptedKinds
@@ -60,6 +71,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sources: Line | None = None  # KEY=PATTERN|PATTERN …, keys as of a rule's scope
     targets: Line | None = None
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
+    table: TimelineName | None = None
+    after: Count | None = None
+    upto: Count | None = None
+    since: Time | None = None
+    until: Time | None = None
+    offset: Count | None = None
+    max_bytes: Annotated[int, Meta(ge=MIN_BYTES, le=MAX_BYTES)] | None = None
     capacity: bool | None = None
     from_as_of: Time | None = None
     from_known_at: Count | None = None
@@ -71,6 +89,31 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def moment(self) -> Moment:
         """The two times of the question."""
         return Moment(self.as_of, self.known_at)
+
+    @property
+    def log(self) -> LogAsked:
+        """Which entries of the log are asked for."""
+        return LogAsked(
+            after=self.after or 0,
+            upto=self.upto,
+            since=self.since,
+            until=self.until,
+            limit=self.limit or DEFAULT_LIMIT,
+            offset=self.offset or 0,
+            max_bytes=self.max_bytes or DEFAULT_BYTES,
+        )
+
+    def timeline(self, table: TimelineName) -> TimelineAsked:
+        """Which rows of a table of timelines are asked for."""
+        return TimelineAsked(
+            table=table,
+            since=self.since,
+            until=self.until,
+            after=self.after or 0,
+            known_at=self.known_at,
+            limit=self.limit or DEFAULT_LIMIT,
+            cursor=self.cursor,
+        )
 
     @property
     def difference(self) -> DifferenceAsked:
@@ -156,6 +199,18 @@ QUESTIONS: dict[str, Endpoint] = {
         (),
         ("from_as_of", "from_known_at", *_TIMES, "host", "site", "capacity", "limit", "cursor"),
         "What differs between two moments, host by host, page by page.",
+    ),
+    "entries": Endpoint(
+        LogPage,
+        (),
+        ("after", "upto", "since", "until", "limit", "offset", "max_bytes"),
+        "The log as it stands, entry by entry, page by page.",
+    ),
+    "timelines": Endpoint(
+        TimelinePage,
+        ("table",),
+        ("since", "until", "after", "known_at", "limit", "cursor"),
+        "The rows of a table of timelines, as they were known, page by page.",
     ),
     "drivers": Endpoint(Drivers, (), _TIMES, "The driver builds of the fleet."),
     "loading": Endpoint(Offers, ("format",), _TIMES, "Every offer whose driver build is known to load a format."),

@@ -116,6 +116,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     _route("/v1/history/{name}", "history", named="name", rows="changes", tag="log", example={"name": "hv-a-05"}),
     _route("/v1/diff", "diff", rows="rows", tag="facts", example={"from_as_of": "2026-11-24T10:00:00Z"}),
+    _route("/v1/entries", "entries", rows="entries", tag="log", example={"after": "0"}),
+    _route("/v1/timelines", "timelines", tag="log", example={"table": "driver"}),
     _route("/v1/drivers", "drivers", rows="drivers", tag="log"),
     _route("/v1/rules", "rules", rows="rules", tag="log"),
     _route("/v1/matrix", "matrix", rows="cells", tag="verdicts", example={"sources": "site=a", "targets": "site=b"}),
