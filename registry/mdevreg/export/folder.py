@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from mdevreg.errors import StateError
+from mdevreg.errors import StateError, UsageError
 from mdevreg.export.columns import LOG, TABLES, Row, Table, log_row, timeline_rows
 from mdevreg.export.files import Format, JsonLines, TableFile, measured
 from mdevreg.export.manifest import FORMAT, NAME, Asked, FileMade, Manifest, decoded, encoded
@@ -48,13 +48,15 @@ def export(
     """Write a period of the log, and the timelines of it, into a folder that is not there yet, or empty.
 
     ``registry``: its URL, without credentials. Memory does not grow with the period. The same period is the same
-    bytes, the manifest's ``made_at`` aside. Raises ``StateError`` (EXPORT_EXISTS), ``MissingExtraError``.
+    bytes, the manifest's ``made_at`` aside. Raises ``StateError`` (EXPORT_EXISTS), ``UsageError`` for
+    positions that are yet to come, ``MissingExtraError``.
     """
     if "parquet" in formats:
         library()
-    _make(folder)
     pages = log_pages(door, LogAsked((period.first or 1) - 1, period.last, period.since, period.until))
     opening = next(pages)
+    _refuse_later(period, opening.position)
+    _make(folder)
     entries = whole_entries(chain([opening], pages))
     files = _written(folder, LOG, formats, map(log_row, entries))
     known_at = opening.last if period.known_at is None else period.known_at
@@ -135,6 +137,13 @@ def _written(folder: Path, table: Table, formats: Sequence[Format], rows: Iterab
         for file in files:
             file.drop()
         raise
+
+
+def _refuse_later(period: Period, newest: int) -> None:
+    """What is not written yet would be another period each time."""
+    for position in (period.first, period.last, period.known_at):
+        if position is not None and position > newest:
+            raise UsageError(f"position {position} is yet to come; the newest of the log is {newest}")
 
 
 def _make(folder: Path) -> None:

@@ -39,7 +39,9 @@ _CSV = ("object", "event", "what", "aspect", "before", "after", "implied", "host
 def command(
     session: Session, *, begin: str, end: str | None, host: str | None, site: str | None, capacity: bool
 ) -> View:
-    """Compare the fleet at two moments: the net difference, whatever happened in between.
+    """Compare the fleet at two moments.
+
+    The net difference is told, whatever happened in between.
 
     Times are about what was true then, by what is known now (or with --known-at); positions about what was known
     then, of what was true now (or with --as-of). Exit codes as of diff: 0 nothing changed, 1 something did.

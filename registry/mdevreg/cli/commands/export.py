@@ -55,9 +55,9 @@ def command(
     formats: tuple[Format, ...],
     check: bool,
 ) -> View:
-    """Write a period of the log, and the timelines of it, into a folder, with a manifest.
+    """Write a period of the log and its timelines into a folder.
 
-    Timelines are told as they were known at the period's end, or with --known-at. Exit codes of --check: 0 whole,
+    The manifest is written last: a folder without one is unfinished. Timelines are told as they were known at the period's end, or with --known-at. Exit codes of --check: 0 whole,
     1 not.
     """
     if session.given.get("as_of") is not None:
@@ -70,7 +70,7 @@ def command(
             door,
             period,
             folder,
-            tuple(dict.fromkeys(formats)),
+            tuple(sorted(set(formats))),
             registry=shown(session.address.url),
             now=session.now,
         )

@@ -40,9 +40,9 @@ _SHOWN = ("valid_from", "valid_to", "hostname", "object", "name", "event", "deta
 )
 @click.pass_obj
 def command(session: Session, *, name: str, kind: HistoryKind | None, limit: int) -> View:
-    """Show the last changes of a host, device, driver, type or rule, oldest first.
+    """Show the last changes of a host, device, driver, type, rule.
 
-    With --as-of, those that had happened by then.
+    The oldest comes first. With --as-of, those that had happened by then.
     """
     moment = session.moment
     with session.door() as door:
