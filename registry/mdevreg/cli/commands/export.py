@@ -57,8 +57,8 @@ def command(
 ) -> View:
     """Write a period of the log and its timelines into a folder.
 
-    The manifest is written last: a folder without one is unfinished. Timelines are told as they were known at the period's end, or with --known-at. Exit codes of --check: 0 whole,
-    1 not.
+    The manifest is written last: a folder without one is unfinished. Timelines are told as they were known at the
+    period's end, or with --known-at. Exit codes of --check: 0 whole, 1 not.
     """
     if session.given.get("as_of") is not None:
         raise UsageError("--as-of has no meaning here: the period is named by --from and --to")
