@@ -36,7 +36,7 @@ def _news(connection: sa.Connection, whose: Whose, at: At, limit: int) -> list[T
     """The last turns that are news. Most are: where too few of so many were, more are looked at."""
     looked_at = limit
     while True:
-        found = turns(connection, whose, at, looked_at)[-looked_at:]
+        found = turns(connection, whose, at, looked_at)
         news = [turn for turn in found if is_news(turn)]
         if len(news) >= limit or len(found) < looked_at:
             return news[-limit:]

@@ -88,7 +88,7 @@ def _device(connection: sa.Connection, name: str, at: At) -> Subject | None:
 
 def _driver(connection: sa.Connection, name: str, at: At) -> Subject | None:
     driver, _, build = name.partition(" ")
-    rows = Whose({"driver": _build(driver, build) if build else _is("name", name)}, parting=bool(build))
+    rows = Whose({"driver": _build(driver, build) if build else _is("name", name)}, values=bool(build))
     return Subject("driver", "", rows) if _there(connection, rows, at) else None
 
 

@@ -1,19 +1,21 @@
 """The ends of interval rows, the newest first: what a history is made of. The only SQL of histories over intervals.
 
-A row begins and ends once. Where one ends as the next of the same object begins, that is one turn. Which rows are
-meant is an equality (``Whose.of``), so that the work follows the number of turns asked for, given an index of
-that column and the two valid times.
+A row begins and ends once; where one ends as the next of the same object begins, that is one turn. Which rows are
+meant is an equality (``Whose.of``), and both ends are read from the newest on, without joins: the work follows the
+number of turns asked for, given an index of the column that must be equal and each of the two valid times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from mdevreg.timeline import OPEN
+from mdevreg_server.among import among
 from mdevreg_server.asking import At
 from mdevreg_server.intervals import Shape, shapes
 
@@ -25,11 +27,11 @@ Columns = sa.ColumnCollection[str, sa.ColumnElement[Any]]
 class Whose(msgspec.Struct, frozen=True):
     """Which rows a history is of. ``of``: the condition on a table, by object kind; kinds that are not there have none.
 
-    ``parting``: rows that are followed by one of the same object end all the same, if that one is not meant.
+    ``values``: only some values of the objects are meant, so that what an object was before or became is looked up.
     """
 
     of: dict[str, Callable[[Columns], sa.ColumnElement[bool]]]
-    parting: bool = False
+    values: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -49,73 +51,76 @@ class Turn(msgspec.Struct, frozen=True):
     @property
     def order(self) -> tuple[Any, ...]:
         """Where it stands among others: by time, then position."""
-        return (self.at, self.position, self.kind, self.identity, self.value is None)
+        return (self.at, self.position, self.kind, self.identity)
 
 
 def turns(connection: sa.Connection, whose: Whose, at: At, limit: int) -> list[Turn]:
-    """At least the last ``limit`` turns up to a moment, or all there are, oldest first."""
-    found: list[Turn] = []
-    for kind, shape in shapes().items():
-        if kind in whose.of:
-            found += _begun(connection, kind, shape, whose, at, limit)
-            found += _ended(connection, kind, shape, whose, at, limit)
-    return sorted(found, key=lambda turn: turn.order)
+    """The last ``limit`` turns up to a moment, oldest first."""
+    layout = shapes()
+    found = [turn for kind in whose.of for turn in _turns(connection, kind, layout[kind], whose, at, limit)]
+    last = sorted(found, key=lambda turn: turn.order)[-limit:]
+    return list(_completed(connection, layout, last, at)) if whose.values else last
 
 
-def _begun(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at: At, limit: int) -> Iterator[Turn]:
-    row, before = shape.table.alias("meant"), shape.table.alias("beside")
-    mine = sa.and_(whose.of[kind](row.c), known(row.c, at), row.c.valid_from_us <= at.as_of)
-    over = (before.c.valid_to_us == row.c.valid_from_us, before.c.ended_at <= at.known_at)
-    beside = sa.and_(*_same(shape, row, before), *over, known(before.c, at))
-    for told in _last(connection, shape, row.c.valid_from_us, mine, (row, before, beside), limit):
-        own, other = _values(shape, told, ""), _values(shape, told, "beside_")
-        until = told["valid_to_us"] if told["ended_at"] <= at.known_at else OPEN
-        yield Turn(kind, _identity(shape, told), other, own, told["valid_from_us"], until, told["system_from"])
+def _turns(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at: At, limit: int) -> Iterator[Turn]:
+    """At least the last ``limit`` of one kind, or all there are."""
+    columns = shape.table.c
+    meant = sa.and_(whose.of[kind](columns), _known(columns, at))
+    begun = sa.and_(meant, columns.valid_from_us <= at.as_of)
+    over = sa.and_(meant, columns.valid_to_us <= at.as_of, columns.ended_at <= at.known_at)
+    # From the later of both earliest times on, nothing is missing of either; and that is ``limit`` turns or all.
+    since = max(
+        _earliest(connection, columns.valid_from_us, begun, limit),
+        _earliest(connection, columns.valid_to_us, over, limit),
+    )
+    ended = {
+        (_identity(shape, row), row["valid_to_us"]): row
+        for row in _rows(connection, shape, over, columns.valid_to_us >= since)
+    }
+    for row in _rows(connection, shape, begun, columns.valid_from_us >= since):
+        identity = _identity(shape, row)
+        before = ended.pop((identity, row["valid_from_us"]), None)
+        until = row["valid_to_us"] if row["ended_at"] <= at.known_at else OPEN
+        old = None if before is None else _values(shape, before)
+        yield Turn(kind, identity, old, _values(shape, row), row["valid_from_us"], until, row["system_from"])
+    for (identity, time), row in ended.items():
+        yield Turn(kind, identity, _values(shape, row), None, time, OPEN, row["ended_at"])
 
 
-def _ended(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at: At, limit: int) -> Iterator[Turn]:
-    row, after = shape.table.alias("meant"), shape.table.alias("beside")
-    over = (row.c.valid_to_us <= at.as_of, row.c.ended_at <= at.known_at)
-    mine = sa.and_(whose.of[kind](row.c), known(row.c, at), *over)
-    beside = sa.and_(*_same(shape, row, after), after.c.valid_from_us == row.c.valid_to_us, known(after.c, at))
-    meant = whose.of[kind](after.c) if whose.parting else sa.true()
-    followed = sa.select(sa.literal(1)).select_from(after).where(beside, meant).correlate(row).exists()
-    for told in _last(connection, shape, row.c.valid_to_us, sa.and_(mine, ~followed), (row, after, beside), limit):
-        own, other = _values(shape, told, ""), _values(shape, told, "beside_")
-        yield Turn(kind, _identity(shape, told), own, other, told["valid_to_us"], OPEN, told["ended_at"])
+def _earliest(connection: sa.Connection, time: sa.ColumnElement[int], mine: sa.ColumnElement[bool], limit: int) -> int:
+    """The time of the row that is ``limit`` from the newest; before all times if there are fewer."""
+    found = connection.scalar(sa.select(time).where(mine).order_by(time.desc()).limit(1).offset(limit - 1))
+    return -OPEN if found is None else int(found)
 
 
-def _last(
-    connection: sa.Connection,
-    shape: Shape,
-    time: sa.ColumnElement[int],
-    mine: sa.ColumnElement[bool],
-    joined: tuple[sa.FromClause, sa.FromClause, sa.ColumnElement[bool]],
-    limit: int,
-) -> sa.MappingResult:
-    """The rows with the ``limit`` latest times, all of the earliest of them: the same ones on every database."""
-    row, other, beside = joined
-    earliest = connection.scalar(sa.select(time).where(mine).order_by(time.desc()).limit(1).offset(limit - 1))
-    own = [row.c[column.name] for column in shape.table.columns]
-    others = [other.c[name].label(f"beside_{name}") for name in ("host", *shape.values)]
-    wanted = sa.select(*own, *others).select_from(sa.join(row, other, beside, isouter=True)).where(mine)
-    return connection.execute(wanted if earliest is None else wanted.where(time >= earliest)).mappings()
+def _completed(connection: sa.Connection, layout: dict[str, Shape], found: list[Turn], at: At) -> Iterator[Turn]:
+    """Turns with what the object was before or became, where that is not of the values that are meant."""
+    for kind in {turn.kind for turn in found}:
+        shape, columns = layout[kind], layout[kind].table.c
+        hosts = sorted({turn.identity[0] for turn in found})
+        mine = sa.and_(among(connection, columns.host, hosts), _known(columns, at))
+        near = list(_rows(connection, shape, mine))
+        begun = {(_identity(shape, row), row["valid_from_us"]): row for row in near}
+        ended = {(_identity(shape, row), row["valid_to_us"]): row for row in near if row["ended_at"] <= at.known_at}
+        for turn in (each for each in found if each.kind == kind):
+            place = (turn.identity, turn.at)
+            before = _values(shape, ended[place]) if place in ended else turn.before
+            value = _values(shape, begun[place]) if place in begun else turn.value
+            yield structs.replace(turn, before=before, value=value)
 
 
-def known(columns: Columns, at: At) -> sa.ColumnElement[bool]:
+def _rows(connection: sa.Connection, shape: Shape, *mine: sa.ColumnElement[bool]) -> Iterable[sa.RowMapping]:
+    return connection.execute(sa.select(shape.table).where(*mine)).mappings()
+
+
+def _known(columns: Columns, at: At) -> sa.ColumnElement[bool]:
     """The rows that are part of the timelines as known at the moment."""
     return sa.and_(columns.system_from <= at.known_at, columns.system_to > at.known_at)
 
 
-def _same(shape: Shape, row: sa.FromClause, other: sa.FromClause) -> list[sa.ColumnElement[bool]]:
-    return [row.c[name] == other.c[name] for name in shape.key]
+def _identity(shape: Shape, row: sa.RowMapping) -> Identity:
+    return tuple(row[name] for name in shape.key)
 
 
-def _identity(shape: Shape, told: sa.RowMapping) -> Identity:
-    return tuple(told[name] for name in shape.key)
-
-
-def _values(shape: Shape, told: sa.RowMapping, prefix: str) -> tuple[Any, ...] | None:
-    if told[f"{prefix}host"] is None:
-        return None
-    return tuple(told[f"{prefix}{name}"] for name in shape.values)
+def _values(shape: Shape, row: sa.RowMapping) -> tuple[Any, ...]:
+    return tuple(row[name] for name in shape.values)

@@ -87,14 +87,14 @@ def _applied(state: State, rows: list[Differing]) -> State:
 
 
 def _moments(engine: sa.Engine, chance: random.Random) -> list[Moment]:
-    times = [EPOCH_START + timedelta(seconds=chance.uniform(0, 15)) for _ in range(4)]
+    times = [EPOCH_START + timedelta(seconds=chance.uniform(0, 15)) for _ in range(3)]
     newest = max(entry.position for log in entries_of(engine).values() for entry in log)
-    positions = [chance.randint(0, newest) for _ in range(3)]
+    positions = [chance.randint(0, newest) for _ in range(2)]
     plain = [Moment(), *(Moment(time) for time in times), *(Moment(None, position) for position in positions)]
-    return [*plain, Moment(times[0], positions[0]), Moment(times[1], positions[1])]
+    return [*plain, Moment(times[0], positions[0])]
 
 
-@pytest.fixture(params=range(4))
+@pytest.fixture(params=range(2))
 def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(request.param)
 
@@ -116,7 +116,7 @@ def test_differences_applied_to_the_earlier_state_are_the_later_one(
     door, moments = SqlDoor(engine_with_lives), _moments(engine_with_lives, chance)
     states = [_naive(engine_with_lives, moment) for moment in moments]
     assert len({repr(sorted(state.items(), key=repr)) for state in states}) > 2
-    for (begin, before), (end, after) in itertools.product(zip(moments, states, strict=True), repeat=2):
+    for (begin, before), (end, after) in itertools.combinations_with_replacement(zip(moments, states, strict=True), 2):
         rows = _told_by(door, DifferenceAsked(begin, end))
         assert _applied(before, rows) == after, (begin, end)
         assert all(row.before != row.after for row in rows)
