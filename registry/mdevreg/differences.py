@@ -7,33 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from mdevreg.difference_words import Event, Object, event_of, words_of
 from mdevreg.differing import (
     Decided,
     DeviceValue,
     Differing,
-    DriverValue,
     EntryDiffering,
     HostName,
-    HostValue,
-    OfferValue,
-    ParentValue,
+    Understood,
 )
-from mdevreg.profiles import Profile
 from mdevreg.rules import Rule
-
-Object = Literal["host", "parent", "driver", "type", "device", "capacity", "rule", "catalog"]
-Event = Literal["appeared", "changed", "gone", "moved"]
-
-#: Fields of profiles by the words that operators have for them.
-_ASPECTS = {
-    "migration_stream_version": "stream version",
-    "migration_stream_version_min": "minimum",
-    "migration_version": "opaque version",
-}
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
@@ -83,7 +70,7 @@ class _Told(msgspec.Struct, frozen=True):
 def grouped(
     rows: Iterable[Differing],
     hosts: dict[str, HostName],
-    profiles: dict[str, Profile],
+    profiles: dict[str, Understood],
     decided: Decided | None,
     *,
     begin: datetime,
@@ -111,8 +98,8 @@ _OBJECTS: tuple[Object, ...] = ("host", "parent", "driver", "type", "device", "c
 _EVENTS: tuple[Event, ...] = ("appeared", "gone", "changed", "moved")
 
 
-def _told(rows: list[Differing], hosts: dict[str, HostName], profiles: dict[str, Profile]) -> Iterator[_Told]:
-    whole = {(row.host, row.path) for row in rows if row.object in ("host", "parent") and _event(row) != "changed"}
+def _told(rows: list[Differing], hosts: dict[str, HostName], profiles: dict[str, Understood]) -> Iterator[_Told]:
+    whole = {(row.host, row.path) for row in rows if row.object in ("host", "parent") and event_of(row) != "changed"}
     moved = _moved(rows)
     for row in rows:
         name = hosts.get(row.host, HostName(row.host))
@@ -121,16 +108,12 @@ def _told(rows: list[Differing], hosts: dict[str, HostName], profiles: dict[str,
         if row.object == "device" and row.name in moved:
             yield from _move(row, moved[row.name], place, hosts)
             continue
-        for kind, event, what, aspect, before, after in _words(row, profiles):
+        for kind, event, what, aspect, before, after in words_of(row, profiles):
             yield _Told((kind, event, what, aspect, before, after, implied), place)
 
 
 def _self(row: Differing) -> tuple[str, str] | None:
     return (row.host, row.path) if row.object == "parent" else None
-
-
-def _event(row: Differing) -> Event:
-    return "appeared" if row.before is None else "gone" if row.after is None else "changed"
 
 
 def _moved(rows: list[Differing]) -> dict[str, tuple[Differing, Differing]]:
@@ -153,110 +136,6 @@ def _move(
     assert isinstance(come.after, DeviceValue)
     before, after = (f"{hosts.get(each.host, HostName(each.host)).hostname}/{each.parent}" for each in ends)
     yield _Told(("device", "moved", come.after.type or "", "", before, after, False), place)
-
-
-_Words = tuple[Object, Event, str, str, str, str]
-
-
-def _words(row: Differing, profiles: dict[str, Profile]) -> Iterator[_Words]:
-    event = _event(row)
-    match row.before, row.after:
-        case (HostValue() | None) as before, (HostValue() | None) as after if row.object == "host":
-            yield from _host(event, before, after)
-        case (ParentValue() | None) as before, (ParentValue() | None) as after if row.object == "parent":
-            yield from _parent(event, before, after)
-        case (DriverValue() | None) as before, (DriverValue() | None) as after if row.object == "driver":
-            yield ("driver", event, row.name, *_driver(before, after))
-        case (OfferValue() | None) as before, (OfferValue() | None) as after if row.object == "offer":
-            yield from _offer(event, row.name, before, after, profiles)
-        case (DeviceValue() | None) as before, (DeviceValue() | None) as after if row.object == "device":
-            yield from _device(event, before, after, profiles)
-
-
-def _host(event: Event, before: HostValue | None, after: HostValue | None) -> Iterator[_Words]:
-    if before is None or after is None:
-        yield ("host", event, "", "", "", "")
-        return
-    for field, aspect in (("hostname", "hostname"), ("site", "site"), ("kernel_release", "kernel")):
-        old, new = (getattr(value, field) for value in (before, after))
-        if old != new:
-            yield ("host", "changed", "", aspect, old or "", new or "")
-
-
-def _parent(event: Event, before: ParentValue | None, after: ParentValue | None) -> Iterator[_Words]:
-    if before is None or after is None:
-        yield ("parent", event, "", "", "", "")
-        return
-    if before.name != after.name:
-        yield ("parent", "changed", "", "name", before.name, after.name)
-    for kind in sorted(before.free.keys() | after.free.keys()):
-        old, new = before.free.get(kind), after.free.get(kind)
-        if old != new:
-            yield ("capacity", "changed", kind, "free", _text(old), _text(new))
-
-
-def _driver(before: DriverValue | None, after: DriverValue | None) -> tuple[str, str, str]:
-    """What of a build tells most, before and after: the first of these that differs."""
-    old, new = (value.build if value else None for value in (before, after))
-    for field, aspect in (
-        ("version", "version"),
-        ("srcversion", "srcversion"),
-        ("build_id", "build-id"),
-        ("kernel_release", "kernel"),
-        ("module", "module"),
-    ):
-        one, other = (getattr(build, field) if build else None for build in (old, new))
-        if one != other:
-            return aspect, _text(one) if old else "", _text(other) if new else ""
-    return "", "", ""
-
-
-def _offer(
-    event: Event, kind: str, before: OfferValue | None, after: OfferValue | None, profiles: dict[str, Profile]
-) -> Iterator[_Words]:
-    if before is None or after is None:
-        yield ("type", event, kind, "", "", "")
-        return
-    for aspect, old, new in _aspects(before.profile, after.profile, profiles):
-        yield ("type", "changed", kind, aspect, old, new)
-
-
-def _device(
-    event: Event, before: DeviceValue | None, after: DeviceValue | None, profiles: dict[str, Profile]
-) -> Iterator[_Words]:
-    if before is None or after is None:
-        there = before or after
-        yield ("device", event, (there.type if there else "") or "", "", "", "")
-        return
-    what = after.type or before.type or ""
-    for field in ("kind", "type", "iommu_group"):
-        old, new = (getattr(value, field) for value in (before, after))
-        if old != new:
-            yield ("device", "changed", what, field.replace("_", " "), _text(old), _text(new))
-    for aspect, old, new in _aspects(before.profile, after.profile, profiles):
-        yield ("device", "changed", what, aspect, old, new)
-
-
-def _aspects(before: str, after: str, profiles: dict[str, Profile]) -> Iterator[tuple[str, str, str]]:
-    """What differs in two profiles; the driver build, which has a row of its own, aside."""
-    old, new = (dict(_flat("", msgspec.to_builtins(profiles[digest]))) for digest in (before, after))
-    for field in sorted(old.keys() | new.keys()):
-        if old.get(field) != new.get(field) and field.partition(".")[0] not in ("driver", "type"):
-            yield _ASPECTS.get(field, field.replace("_", " ")), _text(old.get(field)), _text(new.get(field))
-
-
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _flat(f"{prefix}.{name}" if prefix else str(name), each)
-    elif value is not None:
-        yield prefix, value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return msgspec.json.encode(value).decode()
-    return "none" if value is None else str(value)
 
 
 def _decided(decided: Decided, begin: datetime, end: datetime) -> Iterator[_Told]:

@@ -12,6 +12,7 @@ from mdevreg.knowledge import Origin
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule
+from mdevreg.support import Support
 
 #: Hosts of one page, unless said otherwise, and at most.
 DEFAULT_HOSTS, MAX_HOSTS = 500, 10_000
@@ -78,6 +79,14 @@ class HostName(msgspec.Struct, frozen=True):
     site: str | None = None
 
 
+class Understood(msgspec.Struct, frozen=True):
+    """A profile, and what it saves and loads as the registry understood it at each moment."""
+
+    profile: Profile
+    before: Support
+    after: Support
+
+
 class EntryDiffering(msgspec.Struct, frozen=True, omit_defaults=True):
     """A catalog entry that is not believed alike at both moments."""
 
@@ -105,7 +114,7 @@ class DifferencePage(msgspec.Struct, frozen=True):
     position: int
     rows: tuple[Differing, ...]
     hosts: dict[str, HostName]
-    profiles: dict[str, Profile]
+    profiles: dict[str, Understood]
     decided: Decided | None = None
     next: str | None = None
 

@@ -18,6 +18,7 @@ from mdevreg.differing import (
     HostValue,
     OfferValue,
     ParentValue,
+    Understood,
     Value,
 )
 from mdevreg.errors import NotFoundError
@@ -99,13 +100,19 @@ def host_names(connection: sa.Connection, contrast: Contrast, hosts: Iterable[st
     return found
 
 
-def profiles_of(connection: sa.Connection, rows: Iterable[Differing]) -> dict[str, Profile]:
-    """Whatever profiles rows refer to."""
+def profiles_of(
+    connection: sa.Connection, rows: Iterable[Differing], begin: Knowledge, end: Knowledge
+) -> dict[str, Understood]:
+    """Whatever profiles rows refer to, as they were understood at both moments."""
     values = [value for row in rows for value in (row.before, row.after)]
     digests = sorted({value.profile for value in values if isinstance(value, (OfferValue, DeviceValue))})
     wanted = sa.select(tables.Profile.digest, tables.Profile.body)
     found = connection.execute(wanted.where(among(connection, tables.Profile.digest, digests)))
-    return {row.digest: _profile.decode(row.body) for row in found}
+    profiles = {row.digest: _profile.decode(row.body) for row in found}
+    return {
+        digest: Understood(profile, begin.support(digest, profile), end.support(digest, profile))
+        for digest, profile in profiles.items()
+    }
 
 
 def decided_by(connection: sa.Connection, at: At) -> int:

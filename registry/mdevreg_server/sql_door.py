@@ -160,7 +160,9 @@ class SqlDoor:
             contrast = Contrast(begin, end, host, asked.site, asked.capacity)
             rows, following = differing(connection, contrast, possible(asked.cursor or ""), asked.limit)
             names = host_names(connection, contrast, {row.host for row in rows})
-            profiles = profiles_of(connection, rows)
+            profiles = profiles_of(
+                connection, rows, *(self._beliefs.at(connection, each.known_at) for each in (begin, end))
+            )
             whole = asked.host is None and asked.site is None and asked.cursor is None
             told = decided(*(self._decided(connection, each) for each in (begin, end))) if whole else None
         return DifferencePage(max(begin.position, end.position), tuple(rows), names, profiles, told, following)

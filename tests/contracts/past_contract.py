@@ -119,6 +119,7 @@ class PastContract:
         for end, capacity in itertools.product(MOMENTS.values(), (False, True)):
             asked = DifferenceAsked(MOMENTS[begin], end, capacity=capacity)
             assert _rows(door, asked) == _rows(memory_door(), asked), (end, capacity)
+            assert door.diff(asked).profiles == memory_door().diff(asked).profiles
 
     def test_a_moment_does_not_differ_from_itself(self, door: Door) -> None:
         for moment in MOMENTS.values():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec import structs
 
+from mdevreg.claims import Learned
 from mdevreg.cli.diff_words import cells, first_line
 from mdevreg.differences import Group, Place, grouped
 from mdevreg.differing import (
@@ -19,23 +20,36 @@ from mdevreg.differing import (
     HostValue,
     OfferValue,
     ParentValue,
+    Understood,
     Value,
 )
 from mdevreg.profiles import Profile
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule
+from mdevreg.streams import read_set
+from mdevreg.support import MatchField, NoSupport, NotMigratable, StreamSupport
 from support.catalogs import entry
 
 THEN = datetime(2026, 11, 24, tzinfo=UTC)
 NOW = THEN + timedelta(days=1)
 HOSTS = {name: HostName(f"hv-{name}") for name in "abcdefgh"}
 OLD = Profile(type="nvidia-558", migration_stream_version="7", migration_stream_version_min="5")
-PROFILES = {
+STATED = {
     "old": OLD,
     "new": structs.replace(OLD, migration_stream_version="8", migration_stream_version_min="6"),
     "no minimum": structs.replace(OLD, migration_stream_version_min=None),
     "built anew": structs.replace(OLD, driver=DriverBuild(name="nvidia", version="550")),
     "other board": structs.replace(OLD, attributes={"psid": "MT_2"}),
+}
+NOT_STATED = Profile(type="nvidia-558", driver=DriverBuild(name="nvidia", version="535"))
+LEARNED = Learned("catalog", "tests")
+SEVEN = StreamSupport("nvidia-vgpu", read_set("7", "integer"), read_set("7", "integer"), LEARNED)
+EIGHT = StreamSupport(
+    "nvidia-vgpu", read_set("8", "integer"), read_set("8", "integer"), LEARNED, match=(MatchField("psid", "equal"),)
+)
+PROFILES = {name: Understood(profile, SEVEN, SEVEN) for name, profile in STATED.items()} | {
+    "catalog's": Understood(NOT_STATED, SEVEN, EIGHT),
+    "unknown": Understood(NOT_STATED, NoSupport("nothing_stated"), NotMigratable("nvidia", LEARNED)),
 }
 RULE = Rule(id="r9", effect="deny", author="ann", message="CASE-7", valid_from=THEN)
 
@@ -104,6 +118,19 @@ def test_the_same_change_on_many_hosts_is_one_group_with_all_its_places() -> Non
 def test_the_first_line_is_the_answer(rows: list[Differing], line: str) -> None:
     """What is counted, in words; one in the singular."""
     assert first_line(groups(*rows)) == line
+
+
+def test_what_the_catalog_says_of_a_build_is_told_where_the_driver_states_nothing() -> None:
+    """Saves, loads, match fields; what a driver states itself is not told twice."""
+    found = groups(row("a", "offer", "nvidia-558", OfferValue("catalog's"), OfferValue("catalog's")))
+    assert [(group.aspect, group.before, group.after) for group in found] == [
+        ("loads", "nvidia-vgpu [7]", "nvidia-vgpu [8]"),
+        ("match fields", "none", "psid"),
+        ("saves", "nvidia-vgpu [7]", "nvidia-vgpu [8]"),
+    ]
+    lost = groups(row("a", "offer", "nvidia-558", OfferValue("catalog's"), OfferValue("unknown")))
+    assert {group.after for group in lost} == {"no migration"}
+    assert len(groups(row("a", "offer", "nvidia-558", OfferValue("old"), OfferValue("new")))) == 2
 
 
 def test_an_mdev_that_left_one_parent_and_is_at_another_has_moved() -> None:

@@ -190,10 +190,9 @@ class MemoryDoor:
                 if old.get(place) != new.get(place)
             ]
             hosts[host] = HostName(facts.hostname, facts.site)
-        met = {row.host for row in rows}
-        return DifferencePage(
-            self.position, tuple(rows), {host: name for host, name in hosts.items() if host in met}, profiles_in(rows)
-        )
+        met = {row.host: hosts[row.host] for row in rows}
+        begin, end = (self._knowledge(moment) for moment in (asked.begin, asked.end))
+        return DifferencePage(self.position, tuple(rows), met, profiles_in(rows, begin, end))
 
     def entries(self, asked: LogAsked) -> LogPage:
         self._ask()

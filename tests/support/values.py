@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from mdevreg.differing import DeviceValue, Differing, DriverValue, HostValue, OfferValue, ParentValue, Value
+from mdevreg.differing import DeviceValue, Differing, DriverValue, HostValue, OfferValue, ParentValue, Understood, Value
+from mdevreg.knowledge import Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.records import HostFacts, Parent
+from mdevreg.support import support_of
 
 #: object, path, name of the parent, name
 Place = tuple[str, str, str, str]
@@ -50,11 +52,15 @@ def values_of(state: Stateful | None, *, capacity: bool) -> dict[Place, Value]:
     return found
 
 
-def profiles_in(rows: Iterable[Differing]) -> dict[str, Profile]:
-    """The profiles that rows refer to."""
+def profiles_in(rows: Iterable[Differing], begin: Knowledge, end: Knowledge) -> dict[str, Understood]:
+    """The profiles that rows refer to, understood by what was believed at each moment."""
     values = [value for row in rows for value in (row.before, row.after)]
     digests = {value.profile for value in values if isinstance(value, OfferValue | DeviceValue)}
-    return {digest: _bodies[digest] for digest in sorted(digests)}
+    return {
+        digest: Understood(profile, support_of(profile, begin.catalog), support_of(profile, end.catalog))
+        for digest, profile in _bodies.items()
+        if digest in digests
+    }
 
 
 def _digest(profile: Profile) -> str:

@@ -8,8 +8,7 @@ from datetime import datetime
 from msgspec import structs
 
 from mdevreg.differences import Differences, grouped
-from mdevreg.differing import Decided, DifferenceAsked, DifferencePage, Differing, HostName
-from mdevreg.profiles import Profile
+from mdevreg.differing import Decided, DifferenceAsked, DifferencePage, Differing, HostName, Understood
 from mdevreg.query.door import Door
 
 
@@ -21,7 +20,7 @@ def differences(door: Door, asked: DifferenceAsked, *, now: datetime) -> Differe
     """
     rows: list[Differing] = []
     hosts: dict[str, HostName] = {}
-    profiles: dict[str, Profile] = {}
+    profiles: dict[str, Understood] = {}
     decided: Decided | None = None
     position = 0
     for page in difference_pages(door, asked):
