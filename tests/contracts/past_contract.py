@@ -212,6 +212,9 @@ class PastContract:
             (uuid_of(1), None, None, None),
             (uuid_of(2), None, None, None),
         ]
+        still = door.timelines(TimelineAsked("device", known_at=4, since=_second(10)))
+        assert still.rows == page.rows  # that the second ended at 5 s was not known yet
+        assert len(door.timelines(TimelineAsked("device", known_at=5, since=_second(10))).rows) == 1
         later = door.timelines(TimelineAsked("device", known_at=5, until=_second(60)))
         ended = dict(zip(later.columns, later.rows[-1], strict=True))
         assert (ended["name"], ended["ended_at"], ended["valid_to_us"]) == (uuid_of(2), 5, micros(_second(5)))
