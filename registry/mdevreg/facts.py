@@ -6,6 +6,7 @@ Times are aware UTC. Nothing here is stored; the wire form of these structs is t
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal, get_args
 
 import msgspec
 
@@ -148,9 +149,18 @@ class Drivers(msgspec.Struct, frozen=True):
     snapshot: str = ""
 
 
-class Change(msgspec.Struct, frozen=True):
-    """One change in the life of a host or device, in ``[valid_from, valid_to)``; ``None`` = until further notice.
+#: What a history may be of; the last three are the registry's own entries.
+HistoryKind = Literal["host", "device", "driver", "type", "rule", "catalog", "registry"]
+OwnKind = Literal["rule", "catalog", "registry"]
+HISTORY_KINDS: tuple[HistoryKind, ...] = get_args(HistoryKind)
+#: The name of all of the registry's own entries together.
+OWN = "registry"
 
+
+class Change(msgspec.Struct, frozen=True):
+    """One change in the life of an object, in ``[valid_from, valid_to)``; ``None`` = until further notice.
+
+    The registry's own entries, rules and catalog entries, are on no host; their time is that of the decision.
     ``observed_at`` is the host's clock, ``received_at`` the broker's, ``committed_at`` the registry's, all of the
     record at ``position``; ``None``: the log no longer has it. ``flag``: why ``observed_at`` is not to be relied on
     (``mdevreg.clocks``), with ``clock_skew_s``: the host's clock less the others', positive: ahead by at least that.
@@ -159,9 +169,9 @@ class Change(msgspec.Struct, frozen=True):
     valid_from: datetime
     valid_to: datetime | None
     position: int  # of the record that told it
-    host: str  # id
-    object: str  # "host", "parent", "offer", "device", "driver"
-    name: str  # "mtty", "mtty/mtty-1", the uuid
+    host: str  # id; "" for the registry's own entries
+    object: str  # "host", "parent", "offer", "device", "driver", "rule", "catalog"
+    name: str  # "mtty", "mtty/mtty-1", the uuid, the rule's id
     event: str  # "appeared", "changed", "gone"
     detail: str = ""
     observed_at: datetime | None = None
@@ -169,16 +179,18 @@ class Change(msgspec.Struct, frozen=True):
     committed_at: datetime | None = None
     flag: str | None = None  # "CLOCK_AHEAD", "CLOCK_BEHIND"
     clock_skew_s: float | None = None
+    hostname: str | None = None  # the newest one
 
 
 class History(msgspec.Struct, frozen=True):
-    """The changes of one host or device, oldest first; ``host`` is the host's id."""
+    """The changes of what was named, oldest first; ``host`` is the id of a host or of a device's last host, or ""."""
 
     position: int
     host: str
     changes: tuple[Change, ...]
     snapshot: str = ""
     retention: Retention | None = None  # unless everything is kept for ever
+    kind: HistoryKind = "host"
 
 
 class RuleList(msgspec.Struct, frozen=True):

@@ -110,6 +110,13 @@ class Rule(Strict, frozen=True):
         """Its versions, understood; ``None``: it names none. Raises ``VersionError``."""
         return None if self.versions is None else read_set(self.versions, self.scheme)
 
+    def state(self, at: datetime) -> Literal["to come", "in force", "ended"]:
+        """How it stands at a time, in words."""
+        if self.in_force(at):
+            return "in force"
+        coming = self.valid_from > at and self.valid_until != self.valid_from  # ended before it began: it never will
+        return "to come" if coming else "ended"
+
     @property
     def scope(self) -> str:
         """Its scope in words."""

@@ -87,7 +87,7 @@ def unreadable(connection: sa.Connection) -> Iterator[str]:
     """One sentence per amendment that can't be read."""
     for position, body in connection.execute(sa.select(RecordLog.position, RecordLog.body).where(*MINE)):
         try:
-            _decoded(position, body)
+            decoded(position, body)
         except StateError as error:
             yield error.message
 
@@ -110,10 +110,11 @@ def _standing(connection: sa.Connection, kept: Iterable[_Mark], newest: _Mark) -
 def _read(connection: sa.Connection, after: int, upto: int) -> list[Amendment]:
     wanted = sa.select(RecordLog.position, RecordLog.body)
     between = wanted.where(*MINE, RecordLog.position > after, RecordLog.position <= upto)
-    return [_decoded(row.position, row.body) for row in connection.execute(between.order_by(RecordLog.seq))]
+    return [decoded(row.position, row.body) for row in connection.execute(between.order_by(RecordLog.seq))]
 
 
-def _decoded(position: int, body: bytes) -> Amendment:
+def decoded(position: int, body: bytes) -> Amendment:
+    """A logged amendment. Raises ``StateError`` for one of a newer program."""
     try:
         return decode_amendment(body)
     except DecodeError as error:

@@ -15,7 +15,7 @@ from mdevreg.moments import snapshot_of
 from mdevreg.timeline import OPEN
 from mdevreg.times import micros, moment_of, utc
 from mdevreg_server.reach import OPEN_REACH, windows
-from mdevreg_server.tables import Base, HostFact, RecordLog, table_of
+from mdevreg_server.tables import INTERVALS, Base, RecordLog, table_of
 
 #: ``as_of`` / ``known_at`` of "now": inside every period that holds until further notice, and in no other.
 LATEST = OPEN - 1
@@ -104,7 +104,7 @@ def at(connection: sa.Connection, moment: Moment, now: datetime) -> At:
     if moment.as_of is None and moment.known_at is None:
         return At(LATEST, LATEST, newest, historical=False, snapshot=snapshot_of(newest, now))
     _refuse_future(moment, newest, now)
-    known_at = _position_at(connection, moment.known_at) if moment.known_at is not None else None
+    known_at = position_at(connection, moment.known_at) if moment.known_at is not None else None
     position = newest if known_at is None else known_at
     known_us = None if known_at is None else _committed(connection, known_at)
     _refuse_before(connection, moment, position)
@@ -134,7 +134,8 @@ def known_position(connection: sa.Connection, time: datetime) -> int:
     return connection.scalar(newest) or 0
 
 
-def _position_at(connection: sa.Connection, known_at: int | datetime) -> int:
+def position_at(connection: sa.Connection, known_at: int | datetime) -> int:
+    """The log position that a question names, or that its time had."""
     return known_at if isinstance(known_at, int) else known_position(connection, known_at)
 
 
@@ -151,10 +152,17 @@ def _refuse_before(connection: sa.Connection, moment: Moment, position: int) -> 
         text = f"nothing was known then: the log begins with seq:1, committed at {_exactly(first)}"
         raise UsageError(text, code="BEFORE_HISTORY")
     if moment.as_of is not None and micros(moment.as_of) < first:  # a record may tell of times before it came
-        earliest = connection.scalar(sa.select(sa.func.min(HostFact.valid_from_us)))
+        earliest = _earliest(connection)
         if earliest is None or micros(moment.as_of) < earliest:
             since = "no host has told anything yet" if earliest is None else f"the earliest is {_exactly(earliest)}"
             raise UsageError(f"nothing is known of {utc(moment.as_of)}: {since}", code="BEFORE_HISTORY")
+
+
+def _earliest(connection: sa.Connection) -> int | None:
+    """The first time that any host told something of, as far as is known now."""
+    tables = (table_of(table).c.valid_from_us for table in INTERVALS.values())
+    found = (connection.scalar(sa.select(sa.func.min(column))) for column in tables)
+    return min((us for us in found if us is not None), default=None)
 
 
 def _exactly(us: int) -> str:

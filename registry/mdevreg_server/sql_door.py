@@ -15,12 +15,14 @@ from msgspec import structs
 from mdevreg.answering import answer_of
 from mdevreg.blame import MAX_POINTS, MAX_TURNS, Blame, Point, Said, Turn, said_of, turned
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
+from mdevreg.differing import MAX_HOSTS, DifferenceAsked, DifferencePage
 from mdevreg.errors import MdevregError, UsageError
 from mdevreg.facts import (
     Candidates,
     Drivers,
     DriverSpread,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -30,7 +32,8 @@ from mdevreg.facts import (
     RuleList,
     Side,
 )
-from mdevreg.knowledge import supports_of
+from mdevreg.knowledge import Knowledge, supports_of
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.names import possible
 from mdevreg.query.questions import answered
@@ -44,12 +47,23 @@ from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import LATEST, At, at
 from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.blaming import entry_at, points_of
+from mdevreg_server.contrasts import (
+    Contrast,
+    decided,
+    decided_by,
+    differing,
+    host_at_either,
+    host_names,
+    profiles_of,
+)
 from mdevreg_server.documents import documents_of
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
+from mdevreg_server.histories import history_of
+from mdevreg_server.log_pages import log_page
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.tables import HostFact
-from mdevreg_server.timelines import history_of
+from mdevreg_server.timeline_pages import timeline_page
 
 
 def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # noqa: ARG001  (one signature for all doors)
@@ -189,12 +203,43 @@ class SqlDoor:
         with writing_alone(self.engine.url) as book:
             return book.end_rule(possible(rule), at=at, author=author)
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
         with self._reading(moment) as (connection, when):
-            host, changes = history_of(connection, possible(name), when, limit)
+            known = self._beliefs.at(connection, when.known_at)
+            subject, changes = history_of(connection, possible(name), kind, when, known, limit)
             kept = keeping.retention(connection)
-        return History(when.position, host, changes, when.snapshot, kept)
+        return History(when.position, subject.host, changes, when.snapshot, kept, subject.kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments, host by host."""
+        if not 1 <= asked.limit <= MAX_HOSTS:
+            raise UsageError(f"limit is {asked.limit}; 1 to {MAX_HOSTS} hosts make a page")
+        with self._reading(asked.end) as (connection, end):
+            begin = at(connection, asked.begin, self._clock())
+            host = None if asked.host is None else host_at_either(connection, possible(asked.host), end, begin)
+            contrast = Contrast(begin, end, host, asked.site, asked.capacity)
+            rows, following = differing(connection, contrast, possible(asked.cursor or ""), asked.limit)
+            names = host_names(connection, contrast, {row.host for row in rows})
+            profiles = profiles_of(
+                connection, rows, *(self._beliefs.at(connection, each.known_at) for each in (begin, end))
+            )
+            whole = asked.host is None and asked.site is None and asked.cursor is None
+            told = decided(*(self._decided(connection, each) for each in (begin, end))) if whole else None
+        return DifferencePage(max(begin.position, end.position), tuple(rows), names, profiles, told, following)
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return log_page(connection, asked)
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        with converted(self.engine), self.engine.connect() as connection:
+            return timeline_page(connection, asked)
+
+    def _decided(self, connection: sa.Connection, when: At) -> Knowledge:
+        return self._beliefs.at(connection, decided_by(connection, when))
 
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""

@@ -14,7 +14,8 @@ import pytest
 from support.processes import RunCli, isolated_environment, program
 
 _COMMANDS = [
-    *("hosts", "show", "can-migrate", "targets", "accepting", "matrix", "eval", "explain", "history", "drivers"),
+    *("hosts", "show", "can-migrate", "targets", "accepting", "matrix", "eval", "explain", "history"),
+    *("diff", "export", "drivers"),
     *("rule", "stream", "vercmp", "schema"),
 ]
 #: A run over the small fleet, in a process of its own: ``TESTS`` is where ``support`` is.

@@ -23,6 +23,8 @@ LISTS = {
     TARGETS: "rows",
     "/v1/devices?host=alpha": "devices",
     "/v1/history/alpha": "changes",
+    "/v1/diff?from_known_at=3": "rows",
+    "/v1/entries?limit=5": "entries",
     "/v1/drivers": "drivers",
     "/v1/rules": "rules",
 }

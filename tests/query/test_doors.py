@@ -11,6 +11,7 @@ import pytest
 
 from contracts.deed_contract import DeedContract
 from contracts.door_contract import DoorContract, OpenDoor
+from contracts.past_contract import PastContract
 from contracts.rule_contract import RuleContract
 from mdevreg import query
 from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisionError
@@ -95,6 +96,13 @@ def open_door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield opener
 
 
+@pytest.fixture(scope="module", params=[name for name in DOORS if name != "memory"])
+def open_real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenDoor]:
+    """Opens a door to the fleet of a registry that has a log."""
+    with DOORS[request.param](request, tmp_path_factory.mktemp("real")) as opener:
+        yield opener
+
+
 @pytest.fixture(params=DOORS)
 def open_fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDoor]:
     """The same, to a registry that no other test sees."""
@@ -104,6 +112,10 @@ def open_fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenD
 
 class TestDoors(DoorContract):
     """Every door passes; the one in memory, with which the others are compared, too."""
+
+
+class TestPast(PastContract):
+    """Every door of a registry tells the same past."""
 
 
 class TestRules(RuleContract):

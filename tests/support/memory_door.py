@@ -27,6 +27,7 @@ from mdevreg.decisions import (
     encode_decision,
     line_of,
 )
+from mdevreg.differing import DifferenceAsked, DifferencePage, Differing, HostName
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     Candidates,
@@ -35,6 +36,7 @@ from mdevreg.facts import (
     DriverSpread,
     Evidence,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -45,6 +47,7 @@ from mdevreg.facts import (
     Side,
 )
 from mdevreg.knowledge import NOTHING, Amendment, AnyChange, CatalogChange, Knowledge, Origin, OutcomeChange, RuleChange
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
 from mdevreg.nearest import nearest
 from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
@@ -56,6 +59,7 @@ from mdevreg.query.reporting import report_of
 from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule, check
 from mdevreg.support import StreamSupport, support_of
+from support.values import profiles_in, values_of
 
 #: Beyond every position.
 LATEST = 2**63
@@ -179,9 +183,11 @@ class MemoryDoor:
         self._amend(RuleChange(rule=ended), author)
         return ended
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
         self._ask()
         snapshot = self._told(moment)
+        if kind in ("driver", "type"):
+            return self._spread(name, moment, limit, kind)
         try:
             host, _ = self._find(name, moment)
         except NotFoundError:
@@ -196,6 +202,44 @@ class MemoryDoor:
         pair = self.pair(device, to.partition("/")[0], moment)
         said = said_of(pair, answer_of(pair, to.partition("/")[2], now=self._clock(), moment=moment))
         return Blame(device, to, said, (), 1, complete=True, position=self.position, snapshot=self._told(moment))
+
+    def _spread(self, name: str, moment: Moment, limit: int, kind: HistoryKind) -> History:
+        wanted = {"driver": "driver", "type": "offer"}[kind]
+        lives = [change for host in self._hosts for change in _changes(host.id, _states(host, moment))]
+        mine = [change for change in lives if (change.object, change.name) == (wanted, name)]
+        if not mine:
+            raise NotFoundError(kind, name)
+        mine.sort(key=lambda change: (change.valid_from, change.position))
+        return History(self.position, "", tuple(mine[-limit:]), kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        self._ask()
+        named = None if asked.host is None else self._find(asked.host, asked.end)[0].id
+        before, after = ({host.id: state for host, state in self._known(at)} for at in (asked.begin, asked.end))
+        rows: list[Differing] = []
+        hosts: dict[str, HostName] = {}
+        for host in sorted(before.keys() | after.keys()):
+            old, new = (values_of(states.get(host), capacity=asked.capacity) for states in (before, after))
+            facts = (after.get(host) or before[host]).facts
+            if facts is None or named not in (None, host) or asked.site not in (None, facts.site):
+                continue
+            rows += [
+                Differing(host, *place, old.get(place), new.get(place))
+                for place in sorted(old.keys() | new.keys())
+                if old.get(place) != new.get(place)
+            ]
+            hosts[host] = HostName(facts.hostname, facts.site)
+        met = {row.host: hosts[row.host] for row in rows}
+        begin, end = (self._knowledge(moment) for moment in (asked.begin, asked.end))
+        return DifferencePage(self.position, tuple(rows), met, profiles_in(rows, begin, end))
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        self._ask()
+        raise UsageError("there is no log in memory")
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        self._ask()
+        raise UsageError("there are no tables in memory")
 
     def drivers(self, moment: Moment) -> Drivers:
         self._ask()

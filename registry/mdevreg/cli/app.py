@@ -29,6 +29,8 @@ class Mdevreg(Questions):
         "eval": f"{_COMMANDS}.evaluate",
         "explain": f"{_COMMANDS}.explain",
         "history": f"{_COMMANDS}.history",
+        "diff": f"{_COMMANDS}.diff",
+        "export": f"{_COMMANDS}.export",
         "blame": f"{_COMMANDS}.blame",
         "drivers": f"{_COMMANDS}.drivers",
         "decisions": f"{_COMMANDS}.decisions",

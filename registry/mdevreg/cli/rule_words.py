@@ -21,10 +21,10 @@ def rule_view(rule: Rule, now: datetime, done: str) -> View:
         f"{done}{rule}",
         f"scope: {rule.scope}",
         *([f"about: {about}"] if about else []),
-        f"{state_of(rule, now)}: from {utc(rule.valid_from)} "
+        f"{rule.state(now)}: from {utc(rule.valid_from)} "
         + ("until it is ended" if rule.valid_until is None else f"to {utc(rule.valid_until)}"),
     ]
-    document: dict[str, Any] = {"rule": msgspec.to_builtins(rule), "scope": rule.scope, "state": state_of(rule, now)}
+    document: dict[str, Any] = {"rule": msgspec.to_builtins(rule), "scope": rule.scope, "state": rule.state(now)}
     return View(document, Sheet(RULE_COLUMNS, [rule_row(rule, now)]), head=tuple(map(Line, lines)))
 
 
@@ -32,7 +32,7 @@ def rule_row(rule: Rule, now: datetime) -> tuple[Cell, ...]:
     """The cells of ``RULE_COLUMNS``."""
     return (
         rule.id,
-        state_of(rule, now),
+        rule.state(now),
         rule.effect,
         rule.scope,
         about_of(rule),
@@ -41,14 +41,6 @@ def rule_row(rule: Rule, now: datetime) -> tuple[Cell, ...]:
         rule.author,
         rule.message,
     )
-
-
-def state_of(rule: Rule, now: datetime) -> str:
-    """``in force``, ``to come`` or ``ended``."""
-    if rule.in_force(now):
-        return "in force"
-    coming = rule.valid_from > now and rule.valid_until != rule.valid_from  # ended before it began: it never will
-    return "to come" if coming else "ended"
 
 
 def about_of(rule: Rule) -> str | None:

@@ -18,7 +18,9 @@ from typing import Protocol, Self
 
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.differing import DifferenceAsked, DifferencePage
+from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
 from mdevreg.rules import Rule
 
@@ -42,8 +44,27 @@ class Door(Protocol):
         """A source, and every offer of its type in the fleet, its own host's included."""
         ...
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first.
+
+        A host; a device; a driver, or ``DRIVER BUILD``; a type; a rule; a catalog entry; ``registry``, for all of its
+        own entries. Raises ``UsageError`` (AMBIGUOUS) for the name of several kinds unless ``kind`` says which.
+        """
+        ...
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments; ``mdevreg.query.past`` has them all, in groups.
+
+        Raises ``NotFoundError`` for a host that was there at neither.
+        """
+        ...
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log as it stands; ``mdevreg.query.log`` has them all, with their bodies whole."""
+        ...
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines, as they were known at a position."""
         ...
 
     def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:

@@ -14,6 +14,7 @@ from msgspec import structs
 from mdevreg.blame import Blame
 from mdevreg.compatibility import Rules
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
+from mdevreg.differing import DifferenceAsked, DifferencePage
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     NOW,
@@ -21,6 +22,7 @@ from mdevreg.facts import (
     Drivers,
     DriverSpread,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -30,6 +32,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import FleetView, Matrix
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
@@ -99,9 +102,21 @@ class FleetDoor:
         with self._told():
             return self._view().candidates(possible(device))
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
-        return self._behind().history(name, moment, limit)
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
+        return self._behind().history(name, moment, limit, kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments: the index has no past."""
+        return self._behind().diff(asked)
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log: it is the registry's."""
+        return self._behind().entries(asked)
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        return self._behind().timelines(asked)
 
     def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
         """Since when an answer is what it is, and what made it so."""

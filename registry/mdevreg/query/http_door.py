@@ -11,14 +11,17 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import structs
 
+from mdevreg import logged
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
+from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import AuthError, MdevregError, NotFoundError, RemoteError, UnreachableError, UsageError
 from mdevreg.facts import (
     NOW,
     Candidates,
     Drivers,
     History,
+    HistoryKind,
     Hosts,
     HostSummary,
     HostView,
@@ -28,6 +31,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import Matrix
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.http_link import Link, Reply
@@ -98,9 +102,22 @@ class HttpDoor:
         """A source, and every offer of its type in the fleet."""
         return self._ask("/v1/candidates", Candidates, moment, device=device)
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
-        return self._ask(f"/v1/history/{_segment('host or device', name)}", History, moment, limit=limit)
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
+        path = f"/v1/history/{_segment('host, device, driver, type or rule', name)}"
+        return self._ask(path, History, moment, limit=limit, kind=kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments."""
+        return self._ask("/v1/diff", DifferencePage, asked.end, **fields_of(asked))
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log."""
+        return self._ask("/v1/entries", LogPage, NOW, **logged.fields_of(asked))
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        return self._ask("/v1/timelines", TimelinePage, Moment(None, asked.known_at), **_without(asked))
 
     def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
         """Since when an answer is what it is, and what made it so."""
@@ -200,7 +217,7 @@ class HttpDoor:
     ) -> None:
         self.close()
 
-    def _ask(self, path: str, kind: type[T], moment: Moment, **fields: object) -> T:
+    def _ask(self, path: str, kind: type[T], moment: Moment, /, **fields: object) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
         query = {name: _text(value) for name, value in given.items() if value is not None}
         return self._decoded(self._link.ask("GET", f"{path}?{urlencode(query)}" if query else path), kind)
@@ -216,6 +233,10 @@ class HttpDoor:
             return msgspec.json.decode(reply.body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RemoteError(f"{self._link.shown} gives no answer of a registry: {error}") from error
+
+
+def _without(asked: TimelineAsked) -> dict[str, Any]:
+    return {name: value for name, value in logged.fields_of(asked).items() if name != "known_at"}
 
 
 def _segment(kind: str, name: str) -> str:

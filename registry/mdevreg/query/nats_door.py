@@ -17,13 +17,15 @@ from msgspec import structs
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoRespondersError
 
-from mdevreg import subjects
+from mdevreg import logged, subjects
 from mdevreg.addresses import shown
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
+from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, RuleList
+from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
+from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
@@ -85,9 +87,23 @@ class NatsDoor:
         """A source, and every offer of its type in the fleet."""
         return self._ask("candidates", Candidates, moment, device=device)
 
-    def history(self, name: str, moment: Moment, limit: int) -> History:
-        """The last ``limit`` changes of a host or device, oldest first."""
-        return self._ask("history", History, moment, name=name, limit=limit)
+    def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
+        """The last ``limit`` changes of what has that name, oldest first."""
+        return self._ask("history", History, moment, name=name, limit=limit, kind=kind)
+
+    def diff(self, asked: DifferenceAsked) -> DifferencePage:
+        """One page of what differs between two moments."""
+        return self._ask("diff", DifferencePage, asked.end, **fields_of(asked))
+
+    def entries(self, asked: LogAsked) -> LogPage:
+        """One page of the log, no larger than the broker's messages may be."""
+        largest = max(logged.MIN_BYTES, self._client.max_payload * 2 // 5)
+        fields = {**logged.fields_of(asked), "max_bytes": min(asked.max_bytes, largest)}
+        return self._request(subjects.query("entries"), msgspec.json.encode(fields), LogPage)
+
+    def timelines(self, asked: TimelineAsked) -> TimelinePage:
+        """One page of the rows of a table of timelines."""
+        return self._request(subjects.query("timelines"), msgspec.json.encode(logged.fields_of(asked)), TimelinePage)
 
     def blame(self, device: str, to: str, moment: Moment, limit: int) -> Blame:
         """Since when an answer is what it is, and what made it so. It may take ``BLAME_S`` longer than others."""
@@ -204,7 +220,9 @@ class NatsDoor:
         refuse_unprintable(draft, "a request")
         return self._request(subjects.decision(endpoint), msgspec.json.encode({field: draft}), kind)
 
-    def _ask(self, endpoint: str, kind: type[T], moment: Moment, *, timeout_s: float | None = None, **fields: Any) -> T:
+    def _ask(
+        self, endpoint: str, kind: type[T], moment: Moment, /, *, timeout_s: float | None = None, **fields: Any
+    ) -> T:
         for value in fields.values():
             if isinstance(value, str):
                 possible(value)

@@ -12,10 +12,34 @@ from mdevreg.blame import Blame
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList
+from mdevreg.differing import DEFAULT_HOSTS, DifferenceAsked, DifferencePage
 from mdevreg.errors import UsageError
-from mdevreg.facts import Candidates, Drivers, History, Hosts, HostView, Moment, Offers, Pair, Retention, RuleList
+from mdevreg.facts import (
+    Candidates,
+    Drivers,
+    History,
+    HistoryKind,
+    Hosts,
+    HostView,
+    Moment,
+    Offers,
+    Pair,
+    Retention,
+    RuleList,
+)
 from mdevreg.fleet import Matrix
 from mdevreg.knowledge import MAX_ENTRIES
+from mdevreg.logged import (
+    DEFAULT_BYTES,
+    DEFAULT_LIMIT,
+    MAX_BYTES,
+    MIN_BYTES,
+    LogAsked,
+    LogPage,
+    TimelineAsked,
+    TimelineName,
+    TimelinePage,
+)
 from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport
 from mdevreg.query.batch import MAX_PAIRS, Asked, BriefAnswers
@@ -56,6 +80,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     device: Path | None = None  # HOST/PARENT/TYPE is longer than any one name
     host: Path | None = None
     name: Path | None = None
+    kind: HistoryKind | None = None
     pairs: Pairs | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] | None = None
     outcome: Outcome | None = None
@@ -65,10 +90,18 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     decision: Name | None = None
     source: Digest | None = None  # of a profile
     target: Digest | None = None
-    since: Time | None = None
-    until: Time | None = None
     before: Count | None = None  # a log position
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
+    table: TimelineName | None = None
+    after: Count | None = None
+    upto: Count | None = None
+    since: Time | None = None
+    until: Time | None = None
+    offset: Count | None = None
+    max_bytes: Annotated[int, Meta(ge=MIN_BYTES, le=MAX_BYTES)] | None = None
+    capacity: bool | None = None
+    from_as_of: Time | None = None
+    from_known_at: Count | Time | None = None
     as_of: Time | None = None
     known_at: Count | Time | None = None
     snapshot: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
@@ -82,6 +115,44 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.as_of is not None or self.known_at is not None:
             raise UsageError("a snapshot fixes both times; the request must not have 'as_of' or 'known_at' beside it")
         return moment_in(self.snapshot)
+
+    @property
+    def log(self) -> LogAsked:
+        """Which entries of the log are asked for."""
+        return LogAsked(
+            after=self.after or 0,
+            upto=self.upto,
+            since=self.since,
+            until=self.until,
+            limit=self.limit or DEFAULT_LIMIT,
+            offset=self.offset or 0,
+            max_bytes=self.max_bytes or DEFAULT_BYTES,
+        )
+
+    def timeline(self, table: TimelineName) -> TimelineAsked:
+        """Which rows of a table of timelines are asked for."""
+        return TimelineAsked(
+            table=table,
+            since=self.since,
+            until=self.until,
+            after=self.after or 0,
+            known_at=self.known_at,
+            limit=self.limit or DEFAULT_LIMIT,
+            cursor=self.cursor,
+        )
+
+    @property
+    def difference(self) -> DifferenceAsked:
+        """What is compared, where two moments are."""
+        return DifferenceAsked(
+            begin=Moment(self.from_as_of, self.from_known_at),
+            end=self.moment,
+            host=self.host,
+            site=self.site,
+            capacity=bool(self.capacity),
+            limit=self.limit or DEFAULT_HOSTS,
+            cursor=self.cursor,
+        )
 
     def need(self, field: str) -> str:
         """A field that the endpoint can't do without. Raises ``UsageError``."""
@@ -149,12 +220,32 @@ QUESTIONS: dict[str, Endpoint] = {
     "host": Endpoint(HostView, ("host",), _TIMES, "Everything known of one host."),
     "pair": Endpoint(Pair, ("device", "host"), _TIMES, "The facts of one verdict."),
     "candidates": Endpoint(Candidates, ("device",), _TIMES, "The facts of every verdict on a device."),
-    "history": Endpoint(History, ("name",), (*_TIMES, "limit"), "The last changes of a host or device, oldest first."),
     "blame": Endpoint(
         Blame,
         ("device", "host"),
         (*_TIMES, "limit"),
         "Since when a verdict is what it is, and what made it so, with the records as evidence.",
+    ),
+    "history": Endpoint(
+        History, ("name",), (*_TIMES, "limit", "kind"), "The last changes of what has a name, oldest first."
+    ),
+    "diff": Endpoint(
+        DifferencePage,
+        (),
+        ("from_as_of", "from_known_at", *_TIMES, "host", "site", "capacity", "limit", "cursor"),
+        "What differs between two moments, host by host, page by page.",
+    ),
+    "entries": Endpoint(
+        LogPage,
+        (),
+        ("after", "upto", "since", "until", "limit", "offset", "max_bytes"),
+        "The log as it stands, entry by entry, page by page.",
+    ),
+    "timelines": Endpoint(
+        TimelinePage,
+        ("table",),
+        ("since", "until", "after", "known_at", "limit", "cursor"),
+        "The rows of a table of timelines, as they were known, page by page.",
     ),
     "drivers": Endpoint(Drivers, (), _TIMES, "The driver builds of the fleet."),
     "loading": Endpoint(Offers, ("format",), _TIMES, "Every offer whose driver build is known to load a format."),

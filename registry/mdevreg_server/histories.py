@@ -1,0 +1,44 @@
+"""A history: the last changes of what has a name, oldest first."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from mdevreg.errors import UsageError
+from mdevreg.facts import Change, HistoryKind
+from mdevreg.knowledge import Knowledge
+from mdevreg_server.asking import At
+from mdevreg_server.decided import decided
+from mdevreg_server.stamps import timed
+from mdevreg_server.subject import Subject, subject_of
+from mdevreg_server.telling import Words, change_of, is_news
+from mdevreg_server.timelines import Turn, Whose, turns
+
+
+def history_of(
+    connection: sa.Connection, name: str, kind: HistoryKind | None, at: At, known: Knowledge, limit: int
+) -> tuple[Subject, tuple[Change, ...]]:
+    """What a name means, and its last ``limit`` changes up to a moment, oldest first.
+
+    ``name``: a host; a device, on whatever hosts it was, or ``HOST/DEVICE``; a driver, or ``DRIVER BUILD`` for one
+    version, srcversion or build-id of it; a type; a rule's id; a catalog entry's id, or an origin of entries;
+    ``registry``. Raises ``NotFoundError``, ``UsageError``.
+    """
+    if limit < 1:
+        raise UsageError(f"limit is {limit}; at least 1 was expected")
+    subject = subject_of(connection, name, kind, at, known)
+    if subject.whose is None:
+        return subject, timed(connection, list(decided(connection, subject.kind, name, at, limit)))
+    words = Words(connection)
+    return subject, timed(connection, [change_of(turn, words) for turn in _news(connection, subject.whose, at, limit)])
+
+
+def _news(connection: sa.Connection, whose: Whose, at: At, limit: int) -> list[Turn]:
+    """The last turns that are news. Most are: where too few of so many were, more are looked at."""
+    looked_at = limit
+    while True:
+        found = turns(connection, whose, at, looked_at)
+        news = [turn for turn in found if is_news(turn)]
+        if len(news) >= limit or len(found) < looked_at:
+            return news[-limit:]
+        looked_at *= 4
