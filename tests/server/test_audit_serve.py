@@ -113,6 +113,25 @@ def test_checkpoints_leave_over_nats_and_into_the_folder(
         again.until(lambda: outside in heard, "who listens only now hears it too")
 
 
+def test_a_registry_that_ingests_verifies_at_any_moment(
+    database_url: str, nats_server: Broker, key: SigningKey, audit: AuditConfig
+) -> None:
+    """Each verification is of one snapshot: what is not in the tree yet, or half applied, is no trace of tampering."""
+    records = [record for number in range(120) for record in _snapshot(f"host-{number}")]
+    with migrated(database_url) as engine, serving(database_url, nats_server.url, audit=audit) as registry:
+        publishing = threading.Thread(target=lambda: publish(nats_server.url, records))
+        publishing.start()
+        reader, sizes = open_engine(database_url, writer=False), set[int]()
+        while publishing.is_alive() or len(logged(engine)) < len(records):
+            found = SqlAuditor(reader).verify(keys=[key.public])
+            assert found.findings == ()
+            sizes.add(found.records)
+            assert registry.error is None
+        publishing.join()
+        reader.dispose()
+    assert len(sizes) > 2
+
+
 def test_a_tampered_log_stops_the_signing_and_nothing_else(
     database_url: str, nats_server: Broker, audit: AuditConfig
 ) -> None:

@@ -41,13 +41,16 @@ class Verification(msgspec.Struct, frozen=True):
 
     ``records``: rows of the log; ``integrated``: of those in the tree; ``vouched_size``: up to which position a
     checkpoint that can be trusted vouches, 0: none; ``counts``: findings by code, those beyond the list included;
-    ``pruned_bodies``: bodies that pruning took, their rows are whole.
+    ``checkpoints``: those from outside, those that don't match, and the newest of the database, of ``compared`` in all;
+    ``believed``: how many match and can be trusted. ``pruned_bodies``: bodies that pruning took, their rows are whole.
     """
 
     records: int
     integrated: int
     root: str
     vouched_size: int
+    compared: int
+    believed: int
     checkpoints: tuple[Vouched, ...]
     tables: dict[str, int]
     findings: tuple[Finding, ...]

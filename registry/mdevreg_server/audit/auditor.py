@@ -21,7 +21,7 @@ from mdevreg_server.audit.projection_check import check_projections
 from mdevreg_server.audit.rows import snapshot
 from mdevreg_server.audit.tile_check import Tiles
 from mdevreg_server.audit.tree import LEAF_COLUMNS, tree_of, tree_size
-from mdevreg_server.audit.vouching import compare, given, reclassified, stored
+from mdevreg_server.audit.vouching import compare, given, reclassified, stored, worth_telling
 from mdevreg_server.tables import LogCheckpoint, RecordLog, StreamPosition
 
 T = TypeVar("T")
@@ -58,7 +58,9 @@ class SqlAuditor:
             integrated=tiles.size,
             root=base64.b64encode(log.root).decode(),
             vouched_size=max(trusted, default=0),
-            checkpoints=vouched,
+            compared=len(vouched),
+            believed=len(trusted),
+            checkpoints=worth_telling(vouched),
             tables=tables,
             findings=tuple(reclassified(findings.found, claims, log.roots)),
             counts=dict(findings.counts),

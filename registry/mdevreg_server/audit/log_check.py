@@ -44,7 +44,7 @@ class LogCheck:
         self._vouched = max(self._sizes, default=0)
         self._pruned_to = pruned_to
         self._rows, self._leaves = Peaks(), Peaks()
-        self._number = 0
+        self._number, self._next = 0, 1
         self._lot: list[
             tuple[bytes | None, Any]
         ] = []  # of one tile: a row's hash, and the row if it is to be looked at
@@ -57,14 +57,14 @@ class LogCheck:
     @property
     def end(self) -> int:
         """How far the log goes without a gap that the tree can't fill."""
-        return self._number * WIDTH + len(self._lot)
+        return self._next - 1
 
     def run(self) -> None:
         """Read the whole log."""
         statement = sa.select(*LEAF_COLUMNS, RecordLog.body).order_by(RecordLog.position)
         for row in streamed(self._connection, statement):
             self.records += 1
-            if row[0] == self.end + 1 and not self._broken:
+            if row[0] == self._next and not self._broken:
                 self._take(row)
             else:
                 self._astray(row)
@@ -81,6 +81,7 @@ class LogCheck:
         self._push(hash_of(row[:9]), row)
 
     def _push(self, found: bytes | None, row: Any) -> None:
+        self._next += 1
         self._lot.append((found, row))
         if len(self._lot) == WIDTH:
             self._tile()

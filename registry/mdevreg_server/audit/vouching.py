@@ -17,6 +17,8 @@ from mdevreg_server.tables import LogCheckpoint
 
 CHECKPOINTS = "log_checkpoint"
 STORED = "database"
+#: So many of the database's checkpoints are listed even if nothing is wrong with them.
+NEWEST = 10
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -67,6 +69,12 @@ def compare(
         )
         for claim, matches in zip(ordered, held, strict=True)
     )
+
+
+def worth_telling(vouched: Sequence[Vouched]) -> tuple[Vouched, ...]:
+    """Of a checkpoint a minute, those that tell something: from outside, contradicting, and the newest ones."""
+    newest = {id(each) for each in [each for each in vouched if each.source == STORED][-NEWEST:]}
+    return tuple(each for each in vouched if each.source != STORED or not each.matches or id(each) in newest)
 
 
 def reclassified(found: Iterable[Finding], claims: Sequence[Claimed], roots: Mapping[int, Roots]) -> list[Finding]:

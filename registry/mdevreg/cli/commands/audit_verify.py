@@ -79,8 +79,7 @@ def _traces(found: Verification) -> list[str]:
 
 def _foot(found: Verification, *, log_only: bool) -> list[str]:
     lines = [f"tree: {counted(found.integrated, 'record')}, root of the log {found.root}"]
-    sound = sum(each.matches and each.trust != "unknown" for each in found.checkpoints)
-    lines.append(f"checkpoints: {len(found.checkpoints)} compared, {sound} of them believed")
+    lines.append(f"checkpoints: {found.compared} compared, {found.believed} of them believed")
     if found.vouched_size < found.records and found.vouched_size:
         lines.append(f"not vouched for yet: positions {found.vouched_size + 1} to {found.records}")
     if found.pruned_bodies:
