@@ -4,7 +4,8 @@ Three kinds of tables, and it matters which is which:
 
 * ``record_log`` is the truth: append-only, gapless positions, bytes as received.
 * *Projections* (``PROJECTIONS``) are recreated from it by ``mdevreg-server rebuild``.
-* The rest is the registry's own memory: where it is in the streams, who was heard when, what was refused.
+* The rest is the registry's own memory: where it is in the streams, who was heard when, whose clock was wrong, what was
+  refused.
 
 Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databases. System time is a log position
 (ADR 2). ``OPEN`` (2^63 - 1) ends a period that holds until further notice.
