@@ -32,10 +32,10 @@ from support.registry import Desk
 from support.stories import Story, stories
 
 #: Pairs of one history that are asked through SQL, beside all pairs that are looked up in what the tables hold.
-_ASKED = 12
+_ASKED = 5
 
 many = settings(
-    max_examples=20,
+    max_examples=40,
     deadline=None,
     database=None,
     derandomize=True,
