@@ -6,7 +6,8 @@ Four kinds of tables, and it matters which is which:
 * *Projections* (``PROJECTIONS``) are recreated from it by ``mdevreg-server rebuild``; where bodies were pruned, from
   ``host_base`` and the rows that were known there.
 * ``log_tile`` and ``log_checkpoint`` are evidence about the log (docs/audit.md).
-* The rest is the registry's own memory: where it is in the streams, who was heard when, what was refused.
+* The rest is the registry's own memory: where it is in the streams, who was heard when, whose clock was wrong, what was
+  refused.
 
 Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databases. System time is a log position
 (ADR 2). ``OPEN`` (2^63 - 1) ends a period that holds until further notice.

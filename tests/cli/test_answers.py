@@ -199,6 +199,12 @@ def test_the_past_is_answered_from_the_past(line: CommandLine) -> None:
     ]
 
 
+def test_the_past_is_asked_for_in_words(line: CommandLine) -> None:
+    """In UTC, or in the zone that is named; the answer says which moment that was."""
+    assert line("hosts", "--as-of", "yesterday 14:00").out.endswith("as of 2026-11-23T14:00:00Z\n")
+    assert line("hosts", "--as-of", "today 09:30+01:00").out.endswith("as of 2026-11-24T08:30:00Z\n")
+
+
 def test_every_door_that_is_opened_is_closed(line: CommandLine) -> None:
     """After an answer and after an error."""
     doors = [small_fleet(), small_fleet()]

@@ -75,9 +75,10 @@ def test_superseding_one_by_one_is_folding_at_once(facts: list[Fact]) -> None:
 
 @given(_FACTS)
 def test_a_folded_timeline_is_canonical(facts: list[Fact]) -> None:
-    """Half-open and in order, no row without duration, no two rows that could be one."""
+    """Half-open and in order, no row without duration, no two rows that could be one; what is open has no end told."""
     rows = fold(facts, 1)
     assert all(row.valid_from < row.valid_to for row in rows)
+    assert all((row.valid_to == OPEN) == (row.ended_at == OPEN) for row in rows)
     for one, other in itertools.pairwise(rows):
         assert one.valid_to <= other.valid_from
         assert one.valid_to < other.valid_from or one.value != other.value
@@ -95,6 +96,22 @@ def test_reconciling_reaches_the_timeline_desired(known: list[Fact], desired: li
     assert {row.system_from for row in step.add} <= {position}
     _take(rows, step, position)
     assert {(r.value, r.valid_from, r.valid_to) for r in rows if r.system_to == OPEN} == wanted
+
+
+def test_what_is_said_again_writes_nothing() -> None:
+    """Not even a row that ends where the next one begins with the same value."""
+    [row] = fold([(3, "a")], 1)
+    assert supersede(row, "a", 5, 2) == Step()
+    assert supersede(None, None, 5, 2) == Step()
+
+
+def test_a_row_of_which_only_the_end_became_known_is_ended_in_place() -> None:
+    """It was not wrong: until then it was taken to hold until further notice."""
+    [row] = fold([(3, "a")], 1)
+    step = reconcile([row], fold([(3, "a"), (7, "b")], 2), 2)
+    assert [(each.value, to) for each, to in step.end] == [("a", 7)]
+    assert [each.value for each in step.add] == ["b"]
+    assert list(step.withdraw) == []
 
 
 @given(_FACTS)

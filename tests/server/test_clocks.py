@@ -8,13 +8,18 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from mdevreg import query, subjects, wire
 from mdevreg.clocks import Skew
 from mdevreg.facts import NOW, Change, Moment
+from mdevreg.records import BEAT_SCHEMA, Beat
+from mdevreg_server.broker import Broker
 from mdevreg_server.presence import Heard, heard
 from mdevreg_server.skews import Clock
 from mdevreg_server.sql_door import SqlDoor
-from mdevreg_server.tables import RecordClock
+from mdevreg_server.tables import HostPresence, RecordClock
+from support.bus_client import publish, say
 from support.hosts import look, mtty
+from support.processes import StartCli, eventually
 from support.publisher import EPOCH_START, Publisher
 from support.registry import START_US, Desk, rows
 
@@ -115,3 +120,35 @@ def test_the_ends_of_the_calendar_are_times_too(desk: Desk, when: str) -> None:
         assert [host.devices for host in door.hosts(NOW).hosts] == [0]
     with desk.engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM record_log")) == 4
+
+
+def test_the_bound_is_an_operators_option(engine: sa.Engine, nats_server: Broker, start_cli: StartCli) -> None:
+    """A registry as a process, alone or as one of several; its records of a wrong clock are flagged, through NATS."""
+    shared = ["--partitions", "2"] if engine.dialect.name == "postgresql" else []
+    where = ["--database", engine.url.render_as_string(hide_password=False), "--nats", nats_server.url]
+    registry = start_cli(["mdevreg-server", "serve", *where, "--max-clock-skew", "30", *shared])
+    registry.wait_for("registry.ready")
+    within, beyond = Publisher("within"), Publisher("beyond")
+    say(nats_server.url, subjects.beat("within"), _beat(within, 20))
+    say(nats_server.url, subjects.beat("beyond"), _beat(beyond, -40))
+    registry.wait_for("clock.skewed host=beyond skew_s=-40")
+    eventually(lambda: bool(_skewed(engine)), "it is written")
+    publish(nats_server.url, [record for each in (within, beyond) for record in each.snapshot(look(mtty()))])
+    with query.open(nats_server.url) as door:
+        eventually(lambda: len(door.hosts(NOW).hosts) == 2, "they are there")
+        eventually(lambda: all(len(door.history(host, NOW, 9).changes) == 4 for host in ("within", "beyond")), "whole")
+        found = {host: {change.flag for change in door.history(host, NOW, 9).changes} for host in ("within", "beyond")}
+        skews = {host.evidence.host: host.evidence.clock_skew_s for host in door.hosts(NOW).hosts}
+    assert found == {"within": {None}, "beyond": {"CLOCK_BEHIND"}}
+    assert skews == {"within": None, "beyond": pytest.approx(-40, abs=2)}
+
+
+def _skewed(engine: sa.Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.scalars(sa.select(HostPresence.host).where(HostPresence.skew_beyond_us.is_not(None))))
+
+
+def _beat(publisher: Publisher, ahead_s: float) -> bytes:
+    at = datetime.now(UTC) + timedelta(seconds=ahead_s)
+    epoch, digest = publisher.epoch, publisher.digest
+    return wire.encode(Beat(schema=BEAT_SCHEMA, host=publisher.host, epoch=epoch, seq=0, digest=digest, at=at))

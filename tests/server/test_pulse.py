@@ -18,6 +18,7 @@ from mdevreg_server import pulse
 from mdevreg_server.broker import Broker
 from mdevreg_server.presence import Heard
 from mdevreg_server.pulse import Pulse
+from mdevreg_server.skews import Skews
 from mdevreg_server.tables import HostPresence, table_of
 from support.hosts import look, mtty
 from support.publisher import Publisher
@@ -156,6 +157,7 @@ def test_clocks_are_measured_from_beats_and_told_beyond_the_bound(desk: Desk, na
             await ward.beat(fast, ahead_us=5_001_000)
             await ward.beat(slow, ahead_us=-7_200_000_000)
             await ward.beat(right, ahead_us=5_000_000)
+            ward.pulse.reported(["fast"])
             await ward.pulse.flush()
             assert ward.clocks() == {
                 "fast": (5_001, 0, 5_001),
@@ -219,6 +221,19 @@ def test_an_agent_that_does_not_tell_its_time_has_no_measured_clock(desk: Desk, 
 
     _with_ward(desk.engine, nats_server, work)
     _with_ward(desk.engine, nats_server, later)
+
+
+def test_a_clock_that_others_measure_from_now_on_is_forgotten() -> None:
+    """When its host comes back, what was measured before counts for nothing, and it is told of again."""
+    said: list[str] = []
+    skews = Skews(5_000_000, said.append)
+    for _ in range(2):
+        clocks = [skews.beat(host, moment_of(START_US + 9_000_000), START_US) for host in ("mine", "theirs")]
+        assert [clock.beyond_us for clock in clocks] == [9_000_000, 9_000_000]
+        skews.keep(lambda host: host == "mine")
+        assert skews.of("mine") == clocks[0]
+        assert skews.of("theirs") is None
+    assert [line.split()[1] for line in said] == ["host=mine", "host=theirs", "host=theirs"]
 
 
 def test_a_host_that_is_ahead_of_what_is_known_grows_old(desk: Desk, nats_server: Broker) -> None:

@@ -32,12 +32,12 @@ from support.registry import Desk
 from support.stories import Story, stories
 
 #: Pairs of one history that are asked through SQL, beside all pairs that are looked up in what the tables hold.
-_ASKED = 12
+_ASKED = 5
 #: The clock of who asks: after every story.
 LATER = datetime(2900, 1, 1, tzinfo=UTC)
 
 many = settings(
-    max_examples=20,
+    max_examples=30,
     deadline=None,
     database=None,
     derandomize=True,

@@ -146,7 +146,14 @@ def _after(before: State, decoded: wire.Decoded, position: int) -> State:
         case TombstoneBody(path=path):
             parents.pop(path, None)
     ordered = tuple(parents[path] for path in sorted(parents))
-    return State(decoded.record.observed_at, position, facts, ordered)
+    return State(
+        decoded.record.observed_at,
+        position,
+        facts,
+        ordered,
+        received_at=EPOCH_START + timedelta(seconds=3_600 + position),
+        committed_at=EPOCH_START + timedelta(seconds=3_600 + len(records_of()) + 1),
+    )
 
 
 def _clock(host: FleetHost) -> Clock | None:

@@ -68,7 +68,7 @@ LATEST = 2**63
 class State(msgspec.Struct, frozen=True):
     """A host from ``since`` on, told by the record at ``position``. No facts: it is not known then.
 
-    ``ahead_s``: the host's clock then; the broker's and the registry's were right.
+    ``ahead_s``: the host's clock then. ``received_at``, ``committed_at``: if not at once.
     """
 
     since: datetime
@@ -76,6 +76,8 @@ class State(msgspec.Struct, frozen=True):
     facts: HostFacts | None
     parents: tuple[Parent, ...] = ()
     ahead_s: float = 0.0
+    received_at: datetime | None = None
+    committed_at: datetime | None = None
 
 
 class MemoryHost(msgspec.Struct, frozen=True):
@@ -470,8 +472,8 @@ def _stamps(state: State) -> dict[str, Any]:
     wrong = state.ahead_s > PROVEN_US / 1e6
     return {
         "observed_at": state.since + timedelta(seconds=state.ahead_s),
-        "received_at": state.since,
-        "committed_at": state.since,
+        "received_at": state.received_at or state.since,
+        "committed_at": state.committed_at or state.since,
         "flag": "CLOCK_AHEAD" if wrong else None,
         "clock_skew_s": state.ahead_s if wrong else None,
     }
