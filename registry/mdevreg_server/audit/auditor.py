@@ -15,6 +15,7 @@ from mdevreg.audit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from mdevreg.audit.notes import Checkpoint, PublicKey, read_checkpoint, read_note
 from mdevreg.audit.proofs import Proof, path_of
 from mdevreg.errors import NotFoundError, StateError, UsageError
+from mdevreg.keeping import Prune
 from mdevreg.subjects import RECORDS_STREAM
 from mdevreg_server.audit.log_check import LOG, LogCheck
 from mdevreg_server.audit.projection_check import check_projections
@@ -22,6 +23,7 @@ from mdevreg_server.audit.rows import snapshot
 from mdevreg_server.audit.tile_check import Tiles
 from mdevreg_server.audit.tree import LEAF_COLUMNS, tree_of, tree_size
 from mdevreg_server.audit.vouching import compare, given, reclassified, stored, worth_telling
+from mdevreg_server.keeping import latest
 from mdevreg_server.tables import LogCheckpoint, RecordLog, StreamPosition
 
 T = TypeVar("T")
@@ -46,7 +48,8 @@ class SqlAuditor:
         with snapshot(self._engine) as connection:
             claims += stored(connection, keys, findings)
             tiles = Tiles(connection, findings)
-            log = LogCheck(connection, findings, tiles, [claim.checkpoint.size for claim in claims])
+            sizes = [claim.checkpoint.size for claim in claims]
+            log = LogCheck(connection, findings, tiles, sizes, pruned_to=_pruned_to(connection))
             log.run()
             tiles.check_upper()
             vouched = compare(claims, log.roots, log.end, tiles.size, findings)
@@ -153,3 +156,12 @@ def _check_position(connection: sa.Connection, end: int, findings: Findings) -> 
     else:
         text = f"positions {marked + 1} to {end} were not written by the registry: its own mark is {marked}"
         findings.add(Finding("ROW_INSERTED", text, LOG, marked + 1, end))
+
+
+def _pruned_to(connection: sa.Connection) -> int:
+    """Up to where the log itself says that bodies may be gone; an entry that can't be read says nothing."""
+    try:
+        begun = latest(connection, Prune)
+    except StateError:
+        return 0
+    return 0 if begun is None else begun[1].horizon
