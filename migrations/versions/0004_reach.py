@@ -19,6 +19,7 @@ depends_on = None
 
 OPEN = 2**63 - 1
 LEVELS = range(20, 54, 3)
+NAMED = ("device", "driver_build")
 TABLES = ("host_fact", "parent", "offer", "device", "driver_build")
 
 #: The entry that told that a row ended or was withdrawn, the later one of both.
@@ -38,6 +39,9 @@ def upgrade() -> None:
     op.execute("DROP TABLE log_clock")
     op.drop_index("ix_offer_type_system_to_valid_to_us", "offer")
     op.create_index(op.f("ix_offer_type_reach_valid_from_us"), "offer", ["type", "reach", "valid_from_us"])
+    op.drop_index("ix_device_name", "device")
+    for table in NAMED:
+        op.create_index(op.f(f"ix_{table}_name_reach_valid_from_us"), table, ["name", "reach", "valid_from_us"])
 
 
 def _filling(table: str) -> str:
@@ -51,6 +55,9 @@ def _filling(table: str) -> str:
 def downgrade() -> None:
     op.create_index(op.f("ix_offer_type_system_to_valid_to_us"), "offer", ["type", "system_to", "valid_to_us"])
     op.drop_index("ix_offer_type_reach_valid_from_us", "offer")
+    for table in NAMED:
+        op.drop_index(f"ix_{table}_name_reach_valid_from_us", table)
+    op.create_index(op.f("ix_device_name"), "device", ["name"])
     for table in TABLES:
         op.drop_index(f"ix_{table}_reach_valid_from_us", table)
         op.drop_index(f"ix_{table}_host_reach_valid_from_us", table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from mdevreg.facts import Moment
 from mdevreg.moments import snapshot_of
 from mdevreg.timeline import OPEN
 from mdevreg.times import micros, moment_of, utc
-from mdevreg_server.reach import OPEN_REACH, windows
+from mdevreg_server.reach import OPEN_REACH, Window, windows
 from mdevreg_server.tables import INTERVALS, Base, RecordLog, table_of
 
 #: ``as_of`` / ``known_at`` of "now": inside every period that holds until further notice, and in no other.
@@ -41,24 +42,30 @@ class At(msgspec.Struct, frozen=True):
         """The rows of an interval table that hold at this moment."""
         return self._holding(table_of(table).c)
 
-    def rows(self, table: type[T], **equal: str) -> type[T]:
+    def holds_of(self, row: Any) -> sa.ColumnElement[bool]:
+        """The same of rows that were selected otherwise (``rows``)."""
+        return self._holding(row)
+
+    def rows(self, table: type[T], /, name: str = "then", **equal: str) -> type[T]:
         """The rows that hold at this moment, to be selected from as from the table: as many as that, not its history.
 
         ``equal``: only those with these values; ``host=`` and, of offers, ``type=`` have indexes of their own.
+        ``name``: of this selection, in a statement that has several of one table.
         """
         columns = table_of(table).c
-        wanted = [columns[name] == value for name, value in equal.items()]
+        wanted = [columns[column] == value for column, value in equal.items()]
         if not self.historical:
             wanted.append(columns.reach == OPEN_REACH)
             source: sa.FromClause = table_of(table)
         else:
-            source = sa.join(table_of(table), near := self._windows(table.__tablename__), _within(columns, near.c))
+            near = windows_table(f"{table.__tablename__}_{name}_near", windows(self.as_of, self.known_us))
+            source = sa.join(table_of(table), near, within(columns, near.c))
         found = sa.select(*columns).select_from(source).where(*wanted, self._holding(columns))
         # Made once: neither database may dissolve it into a join that reads every row of each object.
-        once = found.cte(f"{columns.reach.table.name}_then").prefix_with("MATERIALIZED")
+        once = found.cte(f"{table.__tablename__}_{name}").prefix_with("MATERIALIZED")
         return aliased(table, once.alias())
 
-    def _holding(self, columns: sa.ColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
+    def _holding(self, columns: Any) -> sa.ColumnElement[bool]:
         return sa.and_(
             columns.valid_from_us <= self.as_of,
             self._not_ended(columns),
@@ -66,26 +73,27 @@ class At(msgspec.Struct, frozen=True):
             columns.system_to > self.known_at,
         )
 
-    def _not_ended(self, columns: sa.ColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
+    def _not_ended(self, columns: Any) -> sa.ColumnElement[bool]:
         """What ended by ``as_of`` may not have been known to have ended at ``known_at``."""
         holding = columns.valid_to_us > self.as_of
         return holding if self.known_at == LATEST else sa.or_(holding, columns.ended_at > self.known_at)
 
-    def _windows(self, name: str) -> sa.CTE:
-        """Where rows that hold may begin, as a table of a few rows."""
-        found = windows(self.as_of, self.known_us)
-        rows = [
-            sa.select(
-                sa.literal(each.reach, sa.Integer).label("reach"),
-                sa.literal(each.after_us, sa.BigInteger).label("after_us"),
-                sa.literal(each.until_us, sa.BigInteger).label("until_us"),
-            )
-            for each in found
-        ]
-        return sa.union_all(*rows).cte(f"{name}_near")
+
+def windows_table(name: str, looked_in: Iterable[Window]) -> sa.CTE:
+    """Where rows may begin, as a table of a few rows: ``reach``, ``after_us``, ``until_us``."""
+    rows = [
+        sa.select(
+            sa.literal(each.reach, sa.Integer).label("reach"),
+            sa.literal(each.after_us, sa.BigInteger).label("after_us"),
+            sa.literal(each.until_us, sa.BigInteger).label("until_us"),
+        )
+        for each in looked_in
+    ]
+    return sa.union_all(*rows).cte(name)
 
 
-def _within(columns: Any, near: Any) -> sa.ColumnElement[bool]:
+def within(columns: Any, near: Any) -> sa.ColumnElement[bool]:
+    """Which rows begin there."""
     began = sa.and_(columns.valid_from_us > near.after_us, columns.valid_from_us <= near.until_us)
     return sa.and_(columns.reach == near.reach, began)
 
@@ -95,8 +103,8 @@ def clock_of(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.max(RecordLog.committed_at_us))) or 0
 
 
-def at(connection: sa.Connection, moment: Moment, now: datetime) -> At:
-    """Fix a moment for one transaction.
+def at(connection: sa.Connection, moment: Moment, now: datetime, *, empty: bool = False) -> At:
+    """Fix a moment for one transaction. ``empty``: that nothing was known yet, at position 0, is an answer too.
 
     Raises ``UsageError``: FUTURE for what nobody can know at ``now``, BEFORE_HISTORY for what nobody knew.
     """
@@ -107,7 +115,8 @@ def at(connection: sa.Connection, moment: Moment, now: datetime) -> At:
     known_at = position_at(connection, moment.known_at) if moment.known_at is not None else None
     position = newest if known_at is None else known_at
     known_us = None if known_at is None else _committed(connection, known_at)
-    _refuse_before(connection, moment, position)
+    if position or not empty:
+        _refuse_before(connection, moment, position)
     return At(
         as_of=LATEST if moment.as_of is None else micros(moment.as_of),
         known_at=LATEST if known_at is None else known_at,

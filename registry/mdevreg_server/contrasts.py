@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -49,18 +49,29 @@ class Contrast(msgspec.Struct, frozen=True):
     site: str | None = None
     capacity: bool = False
 
-    def differs(self, kind: str) -> sa.ColumnElement[bool]:
-        """Rows that hold at one of the moments only."""
+    def differing(self, kind: str, *which: Callable[[Any], sa.ColumnElement[bool]]) -> sa.Subquery:
+        """The rows of a table that hold at one of the moments only; ``at_begin``: at which."""
         table = INTERVALS[kind]
-        before, after = self.begin.holds(table), self.end.holds(table)
-        return sa.and_(sa.or_(before, after), ~sa.and_(before, after), *self._meant(table.__table__.c.host))
+        parts = [
+            self._only(table, "begin", which).add_columns(sa.literal(1).label("at_begin")),
+            self._only(table, "end", which).add_columns(sa.literal(0).label("at_begin")),
+        ]
+        return sa.union_all(*parts).subquery()
 
-    def _meant(self, host: sa.ColumnElement[str]) -> Iterator[sa.ColumnElement[bool]]:
-        if self.host is not None:
-            yield host == self.host
+    def _only(self, table: Any, end: str, which: tuple[Callable[[Any], sa.ColumnElement[bool]], ...]) -> sa.Select[Any]:
+        equal = {} if self.host is None else {"host": self.host}
+        one, other = (self.begin, self.end) if end == "begin" else (self.end, self.begin)
+        there = one.rows(table, name=end, **equal)
+        columns = [getattr(there, column.name) for column in table.__table__.columns]
+        meant = [*(each(there.host) for each in which), *self._meant(there.host, end)]
+        return sa.select(*columns).where(~other.holds_of(there), *meant)
+
+    def _meant(self, host: Any, end: str) -> Iterator[sa.ColumnElement[bool]]:
         if self.site is not None:
-            there = sa.or_(self.begin.holds(HostFact), self.end.holds(HostFact))
-            yield host.in_(sa.select(HostFact.host).where(HostFact.site == self.site, there))
+            there = [
+                at.rows(HostFact, name=f"{end}_site_{name}") for name, at in (("begin", self.begin), ("end", self.end))
+            ]
+            yield host.in_(sa.union(*(sa.select(each.host).where(each.site == self.site) for each in there)))
 
 
 def differing(
@@ -94,8 +105,9 @@ def host_names(connection: sa.Connection, contrast: Contrast, hosts: Iterable[st
     """How hosts were called, at the later moment if they were there then."""
     found: dict[str, HostName] = {}
     for at in (contrast.begin, contrast.end):
-        wanted = sa.select(HostFact.host, HostFact.hostname, HostFact.site).where(at.holds(HostFact))
-        rows = connection.execute(wanted.where(among(connection, HostFact.host, list(hosts))))
+        facts = at.rows(HostFact)
+        wanted = sa.select(facts.host, facts.hostname, facts.site)
+        rows = connection.execute(wanted.where(among(connection, facts.host, list(hosts))))
         found |= {row.host: HostName(row.hostname, row.site) for row in rows}
     return found
 
@@ -135,24 +147,19 @@ def decided(before: Knowledge, after: Knowledge) -> Decided:
 
 def _hosts(connection: sa.Connection, contrast: Contrast, after: str, limit: int) -> list[str]:
     """The next hosts on which rows differ."""
-    parts = []
-    for kind, table in INTERVALS.items():
-        host = table.__table__.c.host
-        part = sa.select(host).where(contrast.differs(kind), host > after).distinct().order_by(host).limit(limit)
-        parts.append(sa.select(part.subquery().c.host))
-    found = sa.union(*parts).subquery()
-    return list(connection.scalars(sa.select(found.c.host).order_by(found.c.host).limit(limit)))
+    parts: set[str] = set()
+    for kind in INTERVALS:
+        host = contrast.differing(kind, lambda host: host > after).c.host
+        parts |= set(connection.scalars(sa.select(host).distinct().order_by(host).limit(limit)))
+    return sorted(parts)[:limit]
 
 
 def _rows(
     connection: sa.Connection, contrast: Contrast, kind: str, shape: Shape, hosts: list[str]
 ) -> Iterator[Differing]:
-    table = INTERVALS[kind]
-    columns = [shape.table.c[name] for name in (*shape.key, *shape.values)]
-    begun = contrast.begin.holds(table).label("at_begin")
-    wanted = sa.select(*columns, begun).where(contrast.differs(kind), among(connection, shape.table.c.host, hosts))
+    found = contrast.differing(kind, lambda host: among(connection, host, hosts))
     ends: dict[tuple[str, ...], list[Value | None]] = {}
-    for row in connection.execute(wanted).mappings():
+    for row in connection.execute(sa.select(found)).mappings():
         pair = ends.setdefault(tuple(row[name] for name in shape.key), [None, None])
         pair[0 if row["at_begin"] else 1] = _value(kind, row, capacity=contrast.capacity)
     for (host, *key), (before, after) in sorted(ends.items()):
@@ -182,9 +189,9 @@ def _build(row: Any) -> DriverBuild:
 def _parents(connection: sa.Connection, contrast: Contrast, hosts: list[str]) -> dict[tuple[str, str], str]:
     """The names of parents by host and path, the later ones where they changed."""
     found: dict[tuple[str, str], str] = {}
-    parent = tables.Parent
     for at in (contrast.begin, contrast.end):
-        wanted = sa.select(parent.host, parent.path, parent.name).where(at.holds(parent))
+        parent = at.rows(tables.Parent)
+        wanted = sa.select(parent.host, parent.path, parent.name)
         rows = connection.execute(wanted.where(among(connection, parent.host, hosts)))
         found |= {(row.host, row.path): row.name for row in rows}
     return found

@@ -40,6 +40,16 @@ def reach_of(valid_from_us: int, valid_to_us: int, told_us: int) -> int:
     return next((level for level in LEVELS if seen_to_us - valid_from_us <= 1 << level), LEVELS[-1])
 
 
+def begun_in(since_us: int, until_us: int) -> list[Window]:
+    """Where rows are that begin in ``[since_us, until_us]``, whatever their reach."""
+    return [Window(level, since_us - 1, until_us) for level in (OPEN_REACH, *LEVELS)]
+
+
+def ended_in(since_us: int, until_us: int) -> list[Window]:
+    """Where rows are that end in ``[since_us, until_us]``."""
+    return [Window(level, since_us - (1 << level) - 1, until_us) for level in LEVELS]
+
+
 def windows(as_of_us: int, known_us: int | None) -> list[Window]:
     """Where to look. ``known_us``: when the position asked about was committed; ``None``: the latest is asked about."""
     seen_us = as_of_us if known_us is None else min(as_of_us, known_us)

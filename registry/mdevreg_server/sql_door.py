@@ -90,9 +90,9 @@ class SqlDoor:
         self._beliefs = Beliefs()
 
     @contextmanager
-    def _reading(self, moment: Moment) -> Iterator[tuple[sa.Connection, At]]:
+    def _reading(self, moment: Moment, *, empty: bool = False) -> Iterator[tuple[sa.Connection, At]]:
         with converted(self.engine), self.engine.connect() as connection:
-            yield connection, at(connection, moment, self._clock())
+            yield connection, at(connection, moment, self._clock(), empty=empty)
 
     def _believed(self, connection: sa.Connection, when: At) -> Interned:
         """Profiles as the registry understood them at that moment."""
@@ -215,8 +215,8 @@ class SqlDoor:
         """One page of what differs between two moments, host by host."""
         if not 1 <= asked.limit <= MAX_HOSTS:
             raise UsageError(f"limit is {asked.limit}; 1 to {MAX_HOSTS} hosts make a page")
-        with self._reading(asked.end) as (connection, end):
-            begin = at(connection, asked.begin, self._clock())
+        with self._reading(asked.end, empty=True) as (connection, end):
+            begin = at(connection, asked.begin, self._clock(), empty=True)
             host = None if asked.host is None else host_at_either(connection, possible(asked.host), end, begin)
             contrast = Contrast(begin, end, host, asked.site, asked.capacity)
             rows, following = differing(connection, contrast, possible(asked.cursor or ""), asked.limit)

@@ -183,7 +183,7 @@ class Device(_Interval, Base):
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return _arguments(Index(None, "name"))
+        return _arguments(Index(None, "name", "reach", "valid_from_us"))
 
 
 class DriverBuild(_Interval, Base):
@@ -198,6 +198,10 @@ class DriverBuild(_Interval, Base):
     version: Mapped[str | None] = mapped_column(Text, sort_order=12)
     srcversion: Mapped[str | None] = mapped_column(Text, sort_order=13)
     build_id: Mapped[str | None] = mapped_column(Text, sort_order=14)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
+        return _arguments(Index(None, "name", "reach", "valid_from_us"))
 
 
 class StreamPosition(Base):

@@ -1,8 +1,8 @@
 """The ends of interval rows, the newest first: what a history is made of. The only SQL of histories over intervals.
 
 A row begins and ends once; where one ends as the next of the same object begins, that is one turn. Which rows are
-meant is an equality (``Whose.of``), and both ends are read from the newest on, without joins: the work follows the
-number of turns asked for, given an index of the column that must be equal and each of the two valid times.
+meant is an equality (``Whose.of``), and rows are looked for by their reach (``mdevreg_server.reach``): the work follows
+the number of turns asked for, given an index of the column that must be equal, the reach and the beginning.
 """
 
 from __future__ import annotations
@@ -16,21 +16,26 @@ from msgspec import structs
 
 from mdevreg.timeline import OPEN
 from mdevreg_server.among import among
-from mdevreg_server.asking import At
+from mdevreg_server.asking import At, windows_table, within
 from mdevreg_server.intervals import Shape, shapes
+from mdevreg_server.reach import LEVELS, OPEN_REACH, Window, begun_in, ended_in
 
 #: host, then the key columns of the table
 Identity = tuple[str, ...]
 Columns = sa.ColumnCollection[str, sa.ColumnElement[Any]]
+#: Before all times that a row has, and still a number of 64 bits when a reach is taken from it.
+BEFORE_ALL = -(2**62)
 
 
 class Whose(msgspec.Struct, frozen=True):
     """Which rows a history is of. ``of``: the condition on a table, by object kind; kinds that are not there have none.
 
-    ``values``: only some values of the objects are meant, so that what an object was before or became is looked up.
+    ``by``: the column of that equality, which has an index with the reach (``host``, ``name``, ``type``). ``values``:
+    only some values of the objects are meant, so that what an object was before or became is looked up.
     """
 
     of: dict[str, Callable[[Columns], sa.ColumnElement[bool]]]
+    by: str
     values: bool = False
 
 
@@ -68,16 +73,13 @@ def _turns(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at:
     meant = sa.and_(whose.of[kind](columns), _known(columns, at))
     begun = sa.and_(meant, columns.valid_from_us <= at.as_of)
     over = sa.and_(meant, columns.valid_to_us <= at.as_of, columns.ended_at <= at.known_at)
-    # From the later of both earliest times on, nothing is missing of either; and that is ``limit`` turns or all.
-    since = max(
-        _earliest(connection, columns.valid_from_us, begun, limit),
-        _earliest(connection, columns.valid_to_us, over, limit),
-    )
+    # From the beginning of the ``limit``th newest row on, nothing is missing; and that is ``limit`` turns, or all.
+    since = _earliest(connection, shape, begun, limit)
     ended = {
         (_identity(shape, row), row["valid_to_us"]): row
-        for row in _rows(connection, shape, over, columns.valid_to_us >= since)
+        for row in _near(connection, shape, whose.by, ended_in(since, at.as_of), over, columns.valid_to_us >= since)
     }
-    for row in _rows(connection, shape, begun, columns.valid_from_us >= since):
+    for row in _near(connection, shape, whose.by, begun_in(since, at.as_of), begun):
         identity = _identity(shape, row)
         before = ended.pop((identity, row["valid_from_us"]), None)
         until = row["valid_to_us"] if row["ended_at"] <= at.known_at else OPEN
@@ -87,10 +89,29 @@ def _turns(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at:
         yield Turn(kind, identity, _values(shape, row), None, time, OPEN, row["ended_at"])
 
 
-def _earliest(connection: sa.Connection, time: sa.ColumnElement[int], mine: sa.ColumnElement[bool], limit: int) -> int:
-    """The time of the row that is ``limit`` from the newest; before all times if there are fewer."""
-    found = connection.scalar(sa.select(time).where(mine).order_by(time.desc()).limit(1).offset(limit - 1))
-    return -OPEN if found is None else int(found)
+def _earliest(connection: sa.Connection, shape: Shape, begun: sa.ColumnElement[bool], limit: int) -> int:
+    """When the row begins that is ``limit`` from the newest; before all times if there are fewer."""
+    columns = shape.table.c
+    of_each = [
+        sa.select(columns.valid_from_us).where(begun, columns.reach == reach).order_by(columns.valid_from_us.desc())
+        for reach in (OPEN_REACH, *LEVELS)
+    ]
+    newest = sa.union_all(*(sa.select(part.limit(limit).subquery().c.valid_from_us) for part in of_each)).subquery()
+    time = newest.c.valid_from_us
+    found = connection.scalar(sa.select(time).order_by(time.desc()).limit(1).offset(limit - 1))
+    return BEFORE_ALL if found is None else int(found)
+
+
+def _near(
+    connection: sa.Connection, shape: Shape, by: str, looked_in: Iterable[Window], *mine: sa.ColumnElement[bool]
+) -> Iterable[sa.RowMapping]:
+    """The rows that are meant, of those that begin in these windows."""
+    near = windows_table("near", looked_in)
+    source = sa.join(shape.table, near, within(shape.table.c, near.c))
+    wanted = sa.select(shape.table).select_from(source).where(*mine)
+    # Without statistics SQLite takes the index that has the reach alone for as good, and reads the whole fleet.
+    index = f"INDEXED BY ix_{shape.table.name}_{by}_reach_valid_from_us"
+    return connection.execute(wanted.with_hint(shape.table, index, "sqlite")).mappings()
 
 
 def _completed(connection: sa.Connection, layout: dict[str, Shape], found: list[Turn], at: At) -> Iterator[Turn]:
