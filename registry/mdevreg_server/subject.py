@@ -59,7 +59,7 @@ def _of(
         case "driver":
             return _driver(connection, name, at)
         case "type":
-            rows = Whose({"offer": lambda columns: columns.type == name}, "type")
+            rows = Whose({"offer": lambda columns: columns.type == name})
             return Subject("type", "", rows) if _there(connection, rows, at) else None
         case "catalog" if said:  # those that were removed have a history too; reading for them takes a while
             return Subject(kind) if name in _own(kind, known) | ever_named(connection, at) else None
@@ -72,7 +72,7 @@ def _host(connection: sa.Connection, name: str, at: At) -> Subject | None:
         host = find_host(connection, name, at).host
     except NotFoundError:
         return None
-    return Subject("host", host, Whose({kind: _is("host", host) for kind in INTERVALS}, "host"))
+    return Subject("host", host, Whose({kind: _is("host", host) for kind in INTERVALS}))
 
 
 def _device(connection: sa.Connection, name: str, at: At) -> Subject | None:
@@ -80,15 +80,15 @@ def _device(connection: sa.Connection, name: str, at: At) -> Subject | None:
     if not slash:
         newest = sa.select(Device.host).where(Device.name == name).order_by(Device.valid_from_us.desc()).limit(1)
         last = connection.scalar(newest)
-        return None if last is None else Subject("device", last, Whose({"device": _is("name", name)}, "name"))
+        return None if last is None else Subject("device", last, Whose({"device": _is("name", name)}))
     there = find_host(connection, host, at).host
-    rows = Whose({"device": lambda columns: sa.and_(columns.host == there, columns.name == device)}, "name")
+    rows = Whose({"device": lambda columns: sa.and_(columns.host == there, columns.name == device)})
     return Subject("device", there, rows) if _there(connection, rows, at) else None
 
 
 def _driver(connection: sa.Connection, name: str, at: At) -> Subject | None:
     driver, _, build = name.partition(" ")
-    rows = Whose({"driver": _build(driver, build) if build else _is("name", name)}, "name", values=bool(build))
+    rows = Whose({"driver": _build(driver, build) if build else _is("name", name)}, values=bool(build))
     return Subject("driver", "", rows) if _there(connection, rows, at) else None
 
 

@@ -30,12 +30,10 @@ BEFORE_ALL = -(2**62)
 class Whose(msgspec.Struct, frozen=True):
     """Which rows a history is of. ``of``: the condition on a table, by object kind; kinds that are not there have none.
 
-    ``by``: the column of that equality, which has an index with the reach (``host``, ``name``, ``type``). ``values``:
-    only some values of the objects are meant, so that what an object was before or became is looked up.
+    ``values``: only some values of the objects are meant, so that what an object was before or became is looked up.
     """
 
     of: dict[str, Callable[[Columns], sa.ColumnElement[bool]]]
-    by: str
     values: bool = False
 
 
@@ -77,9 +75,9 @@ def _turns(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at:
     since = _earliest(connection, shape, begun, limit)
     ended = {
         (_identity(shape, row), row["valid_to_us"]): row
-        for row in _near(connection, shape, whose.by, ended_in(since, at.as_of), over, columns.valid_to_us >= since)
+        for row in _near(connection, shape, since, ended_in(since, at.as_of), over, columns.valid_to_us >= since)
     }
-    for row in _near(connection, shape, whose.by, begun_in(since, at.as_of), begun):
+    for row in _near(connection, shape, since, begun_in(since, at.as_of), begun):
         identity = _identity(shape, row)
         before = ended.pop((identity, row["valid_from_us"]), None)
         until = row["valid_to_us"] if row["ended_at"] <= at.known_at else OPEN
@@ -103,15 +101,14 @@ def _earliest(connection: sa.Connection, shape: Shape, begun: sa.ColumnElement[b
 
 
 def _near(
-    connection: sa.Connection, shape: Shape, by: str, looked_in: Iterable[Window], *mine: sa.ColumnElement[bool]
+    connection: sa.Connection, shape: Shape, since: int, looked_in: Iterable[Window], *mine: sa.ColumnElement[bool]
 ) -> Iterable[sa.RowMapping]:
-    """The rows that are meant, of those that begin in these windows."""
+    """The rows that are meant, of those that begin in these windows; all of them where no time is too early."""
+    if since == BEFORE_ALL:
+        return _rows(connection, shape, *mine)
     near = windows_table("near", looked_in)
     source = sa.join(shape.table, near, within(shape.table.c, near.c))
-    wanted = sa.select(shape.table).select_from(source).where(*mine)
-    # Without statistics SQLite takes the index that has the reach alone for as good, and reads the whole fleet.
-    index = f"INDEXED BY ix_{shape.table.name}_{by}_reach_valid_from_us"
-    return connection.execute(wanted.with_hint(shape.table, index, "sqlite")).mappings()
+    return connection.execute(sa.select(shape.table).select_from(source).where(*mine)).mappings()
 
 
 def _completed(connection: sa.Connection, layout: dict[str, Shape], found: list[Turn], at: At) -> Iterator[Turn]:
