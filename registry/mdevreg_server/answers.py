@@ -18,10 +18,11 @@ from mdevreg.outcomes import OutcomesAsked
 from mdevreg.query import mapping, pages, questions
 from mdevreg.query.batch import NearDoor
 from mdevreg.query.door import Door
+from mdevreg.query.endpoints import check
 from mdevreg.query.gathered import can_migrate_each
 from mdevreg.query.pages import PagingDoor
 from mdevreg.query.regretting import regret
-from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody, check
+from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody
 from mdevreg.query.schemas import schemas
 from mdevreg.rules import scope_in
 from mdevreg_server.deciding import Decisions

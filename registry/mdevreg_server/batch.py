@@ -261,40 +261,6 @@ class Batch:
             fold.settle(fold.epoch, seq)
 
 
-class Replay(Batch):
-    """The same work over records that are in the log already: positions are theirs, the log is not written.
-
-    ``clocks``: the log's clock by position.
-    """
-
-    def __init__(self, memory: Memory, clocks: Mapping[int, int]) -> None:
-        super().__init__(memory, 0)
-        self._clocks = clocks
-
-    def _received(self, message: Message, fold: HostFold) -> int:
-        return max(message.received_at_us, fold.received_at)
-
-    def _append(self, message: Message, decoded: Decoded, received_at_us: int) -> int:  # noqa: ARG002  (the log has them)
-        self.memory.position = message.stream_seq
-        self.records.append(decoded)
-        return message.stream_seq
-
-    def _disputed(self, connection: sa.Connection, hosts: list[str]) -> dict[str, str]:  # noqa: ARG002  (logged: was undisputed then)
-        return {}
-
-    def _greet(self, connection: sa.Connection) -> None:
-        """Nobody was heard by replaying."""
-
-    def _one(self, connection: sa.Connection, message: Message, decoded: Decoded) -> None:
-        self.now_us = self._clocks[message.stream_seq]
-        # What is in the log was applied. One that quarantine had settled before only looks like a duplicate.
-        known = self._known[decoded.record.host]
-        if known.fold.arrival(decoded.record.epoch, decoded.record.seq) == "next":
-            self._next(connection, message, decoded, known)
-        else:
-            self._place(connection, message, decoded)
-
-
 def _host_of(message: Message, item: Decoded | DecodeError) -> str | None:
     """Whose record it is; a refused one may say so too."""
     if isinstance(item, Decoded):

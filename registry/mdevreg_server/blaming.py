@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from mdevreg.blame import Cause, Entry, Point
+from mdevreg.blame import MAX_POINTS, Cause, Entry, Point, Said, Turn, turned
 from mdevreg.errors import NotFoundError
+from mdevreg.facts import Moment
 from mdevreg.knowledge import Knowledge, decode_amendment
 from mdevreg.rules import Rule
 from mdevreg.timeline import OPEN
@@ -54,6 +57,34 @@ def entry_at(connection: sa.Connection, position: int) -> Entry:
         author=None if amendment is None else amendment.author,
         body=msgspec.Raw(row.body if row.body and len(row.body) <= MAX_BODY_BYTES else b"null"),
     )
+
+
+class Search:
+    """Looks for turns at some moments, the newest first. ``looked``: at how many it was looked."""
+
+    def __init__(self, connection: sa.Connection, points: list[Point]) -> None:
+        self._connection, self._points = connection, points
+        self.looked, self.complete = 0, True
+
+    def turns(self, limit: int, said: Callable[[Point], Said]) -> tuple[Turn, ...]:
+        """The last ``limit`` turns, each with its entry. ``said``: what would have been answered at a moment."""
+
+        def counted(point: Point) -> Said:
+            self.looked += 1
+            return said(point)
+
+        found = list(islice(turned(self._points[:MAX_POINTS], counted), limit))
+        self.complete = len(found) == limit or len(self._points) <= MAX_POINTS
+        return tuple(self._turn(*each) for each in found)
+
+    def present(self, moment: Moment, now: datetime) -> Point:
+        """The moment asked about, where nothing turned before it."""
+        position = self._points[0].position if self._points else 0
+        return Point(moment.as_of or now, position, "record")
+
+    def _turn(self, point: Point, before: Said, after: Said) -> Turn:
+        timely = point.cause == "time"
+        return Turn(point, before, after, None if timely else entry_at(self._connection, point.position))
 
 
 def _sources(connection: sa.Connection, device: str, at: At) -> set[str]:

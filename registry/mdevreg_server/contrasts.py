@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from mdevreg.differing import (
     Decided,
     DeviceValue,
+    DifferenceAsked,
+    DifferencePage,
     Differing,
     DriverValue,
     EntryDiffering,
@@ -24,9 +26,10 @@ from mdevreg.differing import (
 from mdevreg.errors import NotFoundError
 from mdevreg.knowledge import Knowledge
 from mdevreg.profiles import Profile
+from mdevreg.query.names import possible
 from mdevreg.records import DriverBuild
 from mdevreg_server import tables
-from mdevreg_server.amendments import MINE
+from mdevreg_server.amendments import MINE, Beliefs
 from mdevreg_server.among import among
 from mdevreg_server.asking import At
 from mdevreg_server.evidence import find_host
@@ -72,6 +75,18 @@ class Contrast(msgspec.Struct, frozen=True):
                 at.rows(HostFact, name=f"{end}_site_{name}") for name, at in (("begin", self.begin), ("end", self.end))
             ]
             yield host.in_(sa.union(*(sa.select(each.host).where(each.site == self.site) for each in there)))
+
+
+def page_of(connection: sa.Connection, contrast: Contrast, asked: DifferenceAsked, beliefs: Beliefs) -> DifferencePage:
+    """One page, host by host; the first of all hosts has what was decided too."""
+    ends = (contrast.begin, contrast.end)
+    rows, following = differing(connection, contrast, possible(asked.cursor or ""), asked.limit)
+    names = host_names(connection, contrast, {row.host for row in rows})
+    profiles = profiles_of(connection, rows, *(beliefs.at(connection, each.known_at) for each in ends))
+    whole = asked.host is None and asked.site is None and asked.cursor is None
+    known = (beliefs.at(connection, decided_by(connection, each)) for each in ends)
+    position = max(each.position for each in ends)
+    return DifferencePage(position, tuple(rows), names, profiles, decided(*known) if whole else None, following)
 
 
 def differing(

@@ -29,7 +29,7 @@ def history_of(
     subject = subject_of(connection, name, kind, at, known)
     if subject.whose is None:
         return subject, timed(connection, list(decided(connection, subject.kind, name, at, limit)))
-    words = Words(connection)
+    words = Words(connection, at)
     return subject, timed(connection, [change_of(turn, words) for turn in _news(connection, subject.whose, at, limit)])
 
 

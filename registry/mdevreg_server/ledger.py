@@ -15,7 +15,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-import msgspec
 import sqlalchemy as sa
 
 from mdevreg.decisions import Decision, encode_decision
@@ -24,9 +23,9 @@ from mdevreg.knowledge import Amendment, AnyChange, Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
 from mdevreg.times import moment_of
-from mdevreg.wire import Decoded
 from mdevreg_server import positions
 from mdevreg_server.amendments import NOBODY, Beliefs, encoded
+from mdevreg_server.applied import Amended, Applied
 from mdevreg_server.asking import LATEST, clock_of
 from mdevreg_server.batch import LOG, Batch, Memory
 from mdevreg_server.claim import Claim
@@ -45,23 +44,6 @@ from mdevreg_server.tables import HostState as HostStateRow
 from mdevreg_server.tables import RecordLog
 
 __all__ = ["Amended", "Applied", "Ledger", "MOVED", "Where"]  # noqa: RUF022  (the house sorts them by letter)
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """What a batch did. ``publications`` are in log order."""
-
-    publications: tuple[Publication, ...]
-    records: tuple[Decoded, ...]
-    position: int
-    duplicates: int
-    quarantined: int
-
-
-class Amended(msgspec.Struct, frozen=True):
-    """An amendment that was written to the log, at its position."""
-
-    position: int
-    amendment: Amendment
 
 
 class Ledger:

@@ -24,7 +24,8 @@ from nats.micro.service import ServiceConfig
 from mdevreg import subjects
 from mdevreg.errors import MdevregError, NotFoundError, UsageError
 from mdevreg.query.door import Door
-from mdevreg.query.requests import PROTOCOL, check
+from mdevreg.query.endpoints import check
+from mdevreg.query.requests import PROTOCOL
 from mdevreg_server.answers import (
     DECISIONS,
     ENDPOINTS,

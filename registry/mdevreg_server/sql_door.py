@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,14 +12,13 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from mdevreg.answering import answer_of
-from mdevreg.blame import MAX_POINTS, MAX_TURNS, Blame, Point, Said, Turn, said_of, turned
+from mdevreg.blame import MAX_TURNS, Blame, Point, Said, said_of
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.differing import MAX_HOSTS, DifferenceAsked, DifferencePage
 from mdevreg.errors import MdevregError, UsageError
 from mdevreg.facts import (
     Candidates,
     Drivers,
-    DriverSpread,
     History,
     HistoryKind,
     Hosts,
@@ -32,13 +30,13 @@ from mdevreg.facts import (
     RuleList,
     Side,
 )
-from mdevreg.knowledge import Knowledge, supports_of
+from mdevreg.knowledge import supports_of
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
+from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.names import possible
 from mdevreg.query.questions import answered
 from mdevreg.query.reporting import report_of
-from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule
 from mdevreg.times import moment_of
 from mdevreg_server import keeping, minutes, revision, tables
@@ -46,15 +44,12 @@ from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import LATEST, At, at
 from mdevreg_server.audit.auditor import SqlAuditor
-from mdevreg_server.blaming import entry_at, points_of
+from mdevreg_server.blaming import Search, points_of
+from mdevreg_server.builds import spread_of
 from mdevreg_server.contrasts import (
     Contrast,
-    decided,
-    decided_by,
-    differing,
     host_at_either,
-    host_names,
-    profiles_of,
+    page_of,
 )
 from mdevreg_server.documents import documents_of
 from mdevreg_server.engine import converted, open_engine
@@ -148,18 +143,10 @@ class SqlDoor:
         device, to = possible(device), possible(to)
         with self._reading(moment) as (connection, when):
             known = self._beliefs.at(connection, when.known_at)
-            points = points_of(connection, device, to, when, known)
-            looked: list[Point] = []
-
-            def said(point: Point) -> Said:
-                looked.append(point)
-                return self._said(connection, device, to, point)
-
-            found = list(islice(turned(points[:MAX_POINTS], said), limit))
-            turns = tuple(_turn(connection, each) for each in found)
-            now = turns[0].after if turns else said(Point(moment.as_of or self._clock(), when.position, "record"))
-        complete = len(turns) == limit or len(points) <= MAX_POINTS
-        return Blame(device, to, now, turns, len(looked), complete, when.position, moment.as_of, when.snapshot)
+            search = Search(connection, points_of(connection, device, to, when, known))
+            turns = search.turns(limit, lambda point: self._said(connection, device, to, point))
+            now = turns[0].after if turns else self._said(connection, device, to, search.present(moment, self._clock()))
+        return Blame(device, to, now, turns, search.looked, search.complete, when.position, moment.as_of, when.snapshot)
 
     def _said(self, connection: sa.Connection, device: str, to: str, point: Point) -> Said:
         """What would have been answered, on record, at a point."""
@@ -190,8 +177,10 @@ class SqlDoor:
 
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
-        with self._reading(moment) as (connection, when):
-            return RuleList(when.position, _rules(self._believed(connection, when)), when.snapshot)
+        # Rules may be in force at times that no host tells of, earlier and later ones.
+        with self._reading(structs.replace(moment, as_of=None)) as (connection, when):
+            known = _rules(self._believed(connection, when))
+        return RuleList(when.position, known, snapshot_of(when.position, moment.as_of or self._clock()))
 
     def add_rule(self, draft: Rule) -> Rule:
         """Add a rule, where no registry is running on this database."""
@@ -219,14 +208,7 @@ class SqlDoor:
             begin = at(connection, asked.begin, self._clock(), empty=True)
             host = None if asked.host is None else host_at_either(connection, possible(asked.host), end, begin)
             contrast = Contrast(begin, end, host, asked.site, asked.capacity)
-            rows, following = differing(connection, contrast, possible(asked.cursor or ""), asked.limit)
-            names = host_names(connection, contrast, {row.host for row in rows})
-            profiles = profiles_of(
-                connection, rows, *(self._beliefs.at(connection, each.known_at) for each in (begin, end))
-            )
-            whole = asked.host is None and asked.site is None and asked.cursor is None
-            told = decided(*(self._decided(connection, each) for each in (begin, end))) if whole else None
-        return DifferencePage(max(begin.position, end.position), tuple(rows), names, profiles, told, following)
+            return page_of(connection, contrast, asked, self._beliefs)
 
     def entries(self, asked: LogAsked) -> LogPage:
         """One page of the log."""
@@ -238,18 +220,10 @@ class SqlDoor:
         with converted(self.engine), self.engine.connect() as connection:
             return timeline_page(connection, asked)
 
-    def _decided(self, connection: sa.Connection, when: At) -> Knowledge:
-        return self._beliefs.at(connection, decided_by(connection, when))
-
     def drivers(self, moment: Moment) -> Drivers:
         """The driver builds of the fleet, by name, then most hosts first."""
         with self._reading(moment) as (connection, when):
-            table = when.rows(tables.DriverBuild)
-            build = (table.name, table.module, table.kernel_release, table.version, table.srcversion, table.build_id)
-            many = (sa.func.count(table.host.distinct()).label("hosts"), sa.func.count().label("parents"))
-            rows = list(connection.execute(sa.select(*build, *many).group_by(*build)))
-        found = sorted((_spread(row) for row in rows), key=_by_name)
-        return Drivers(when.position, tuple(found), when.snapshot)
+            return Drivers(when.position, spread_of(connection, when), when.snapshot)
 
     @property
     def auditor(self) -> SqlAuditor:
@@ -298,11 +272,6 @@ class SqlDoor:
         self.close()
 
 
-def _turn(connection: sa.Connection, found: tuple[Point, Said, Said]) -> Turn:
-    point, before, after = found
-    return Turn(point, before, after, None if point.cause == "time" else entry_at(connection, point.position))
-
-
 def _rules(interned: Interned) -> tuple[Rule, ...]:
     return tuple(interned.knowledge.rules.values())
 
@@ -321,19 +290,3 @@ def _counts(connection: sa.Connection, table: Any, when: At) -> dict[str, int]:
 def _summary(row: Any, when: At, counts: list[dict[str, int]]) -> HostSummary:
     parents, types, devices = (count.get(row.host, 0) for count in counts)
     return HostSummary(evidence_of(row, when), row.kernel_release, parents, types, devices)
-
-
-def _spread(row: Any) -> DriverSpread:
-    build = DriverBuild(
-        name=row.name,
-        module=row.module,
-        kernel_release=row.kernel_release,
-        version=row.version,
-        srcversion=row.srcversion,
-        build_id=row.build_id,
-    )
-    return DriverSpread(build, row.hosts, row.parents)
-
-
-def _by_name(spread: DriverSpread) -> tuple[str, int, str]:
-    return (spread.build.name, -spread.hosts, repr(spread.build))

@@ -15,7 +15,7 @@ Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databas
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
@@ -100,18 +100,18 @@ class HostBase(_Standing, Base):
     __tablename__ = "host_base"
 
 
-#: Small rows that are found by their key: SQLite keeps them in the key's own tree, once instead of twice.
+#: Small rows, found by their key: SQLite keeps them in the key's own tree, once instead of twice.
 _CLUSTERED = {"sqlite_with_rowid": False}
 
 
-def _arguments(*indexes: Index) -> tuple[Any, ...]:
-    """Of every interval table: what holds at a time is found for one host and for the fleet (``reach``)."""
+def _arguments(found_by: tuple[str, ...]) -> tuple[Any, ...]:
+    """What holds at a time is found for one host and for the fleet (``reach``)."""
     return (
         CheckConstraint("valid_from_us < valid_to_us", name="valid"),
         CheckConstraint("system_from < system_to", name="system"),
         Index(None, "host", "reach", "valid_from_us"),
         Index(None, "reach", "valid_from_us"),
-        *indexes,
+        *(Index(None, column, "reach", "valid_from_us") for column in found_by),
         _CLUSTERED,
     )
 
@@ -119,6 +119,7 @@ def _arguments(*indexes: Index) -> tuple[Any, ...]:
 class _Interval:
     """Columns of every interval table. A row is added, and its periods closed; nothing else."""
 
+    found_by: ClassVar[tuple[str, ...]] = ()  # columns by which rows of the whole fleet are looked for
     host: Mapped[str] = mapped_column(Text, primary_key=True)
     valid_from_us: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=90)
     valid_to_us: Mapped[int] = mapped_column(Big, sort_order=92)
@@ -129,7 +130,7 @@ class _Interval:
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return _arguments()
+        return _arguments(cls.found_by)
 
 
 class HostFact(_Interval, Base):
@@ -158,21 +159,18 @@ class Offer(_Interval, Base):
     """A type that a parent offers, with its profile."""
 
     __tablename__ = "offer"
+    found_by = ("type",)
 
     path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
     type: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=2)
     profile: Mapped[str] = mapped_column(Text, sort_order=10)
-
-    @declared_attr.directive
-    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        # "Who offers this type, at these two times" must not scan the history of all others.
-        return _arguments(Index(None, "type", "reach", "valid_from_us"))
 
 
 class Device(_Interval, Base):
     """An mdev or VF."""
 
     __tablename__ = "device"
+    found_by = ("name",)
 
     path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
     name: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=2)
@@ -181,15 +179,12 @@ class Device(_Interval, Base):
     profile: Mapped[str] = mapped_column(Text, sort_order=12)
     iommu_group: Mapped[int | None] = mapped_column(Big, sort_order=13)
 
-    @declared_attr.directive
-    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return _arguments(Index(None, "name", "reach", "valid_from_us"))
-
 
 class DriverBuild(_Interval, Base):
     """The driver build behind a parent or its VFs."""
 
     __tablename__ = "driver_build"
+    found_by = ("name",)
 
     path: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=1)
     name: Mapped[str] = mapped_column(Text, primary_key=True, sort_order=2)
@@ -198,10 +193,6 @@ class DriverBuild(_Interval, Base):
     version: Mapped[str | None] = mapped_column(Text, sort_order=12)
     srcversion: Mapped[str | None] = mapped_column(Text, sort_order=13)
     build_id: Mapped[str | None] = mapped_column(Text, sort_order=14)
-
-    @declared_attr.directive
-    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return _arguments(Index(None, "name", "reach", "valid_from_us"))
 
 
 class StreamPosition(Base):

@@ -11,6 +11,7 @@ from mdevreg.facts import Change
 from mdevreg.profiles import Profile as ProfileOf
 from mdevreg.timeline import OPEN
 from mdevreg.times import moment_of
+from mdevreg_server.asking import At
 from mdevreg_server.tables import HostFact, Parent, Profile
 from mdevreg_server.timelines import Turn
 
@@ -21,8 +22,8 @@ _free = msgspec.json.Decoder(dict[str, int | None])
 class Words:
     """What rows refer to, in words, each looked up once: parents by path, profiles by digest, hosts by id."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection, at: At) -> None:
+        self._connection, self._at = connection, at
         self._parents: dict[tuple[str, str], str] = {}
         self._profiles: dict[str, str] = {}
         self._hosts: dict[str, str] = {}
@@ -42,9 +43,11 @@ class Words:
         return self._profiles[digest]
 
     def host(self, host: str) -> str:
-        """The newest hostname of a host."""
+        """The newest hostname of a host, up to the moment."""
         if host not in self._hosts:
-            newest = sa.select(HostFact.hostname).where(HostFact.host == host).order_by(HostFact.system_from.desc())
+            then = (HostFact.system_from <= self._at.known_at, HostFact.system_to > self._at.known_at)
+            mine = sa.select(HostFact.hostname).where(HostFact.host == host, *then)
+            newest = mine.where(HostFact.valid_from_us <= self._at.as_of).order_by(HostFact.valid_from_us.desc())
             self._hosts[host] = self._connection.scalar(newest.limit(1)) or host
         return self._hosts[host]
 

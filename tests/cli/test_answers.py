@@ -96,7 +96,7 @@ def test_reasons_follow_with_their_codes_then_what_to_rely_on(line: CommandLine)
         "capacity: 0 free now on gamma/mtty",
         "way back: yes",
         "facts: heard 3 s ago; reliable until 2026-11-24T10:00:57Z, then ask again",
-        "log position: 7",
+        "log position: 7; snapshot: 7@2026-11-24T10:00:00Z",
     ]
 
 
@@ -195,14 +195,15 @@ def test_the_past_is_answered_from_the_past(line: CommandLine) -> None:
     assert (done.code, done.first.partition(":")[0]) == (0, "yes")
     assert done.out.splitlines()[-2:] == [
         "facts: as of 2026-11-24T09:00:00Z",
-        "log position: 5, as of 2026-11-24T09:00:00Z",
+        "log position: 5, as of 2026-11-24T09:00:00Z; snapshot: 5@2026-11-24T09:00:00Z",
     ]
 
 
 def test_the_past_is_asked_for_in_words(line: CommandLine) -> None:
     """In UTC, or in the zone that is named; the answer says which moment that was."""
-    assert line("hosts", "--as-of", "yesterday 14:00").out.endswith("as of 2026-11-23T14:00:00Z\n")
-    assert line("hosts", "--as-of", "today 09:30+01:00").out.endswith("as of 2026-11-24T08:30:00Z\n")
+    assert "the earliest is" in line("hosts", "--as-of", "yesterday 14:00").err
+    found = line("hosts", "--as-of", "today 09:30+01:00").out
+    assert "as of 2026-11-24T08:30:00Z; snapshot: 7@2026-11-24T08:30:00Z" in found.splitlines()[-1]
 
 
 def test_every_door_that_is_opened_is_closed(line: CommandLine) -> None:

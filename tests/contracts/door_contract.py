@@ -58,7 +58,6 @@ ASKING: list[Callable[[Door, Moment], Any]] = [
     lambda door, moment: door.drivers(moment),
     lambda door, moment: door.host("alpha", moment),
     lambda door, moment: door.history("alpha", moment, 10),
-    lambda door, moment: door.rules(moment),
 ]
 
 

@@ -16,6 +16,7 @@ from mdevreg.answering import brief_of
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW as LATEST
 from mdevreg.fleet import Brief, Fleet, FleetView
+from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import Result
 from mdevreg.published import bucket_of
 from mdevreg.query import questions
@@ -163,7 +164,7 @@ def _counts(view: FleetView, source: str, now_us: int) -> dict[str, int]:
 
 def _everything(view: FleetView, model: FleetModel) -> list[Any]:
     """All that can be asked of a view, in an order that does not depend on how it came about."""
-    door = FleetDoor(lambda: view, MemoryDoor([]).__enter__)
+    door = FleetDoor(lambda: view, MemoryDoor([]).__enter__, clock=lambda: NOW)
     told: list[Any] = [view.position, door.hosts(LATEST), door.drivers(LATEST), view.rules]
     for source in _sources(model):
         told += [_asked(view.can_migrate, source, to, now_us=NOW_US) for to in (*IDS, "alpha", "beta")]
@@ -213,13 +214,15 @@ def test_targets_are_those_of_every_other_door(told: list[Any], site: str | None
     """LAW: the hosts of each outcome, their counts and pages are those that ``questions.targets`` finds."""
     model = FleetModel()
     fleet = _indexed(model, *[_told(model, change) for change in told])
-    near, door = FleetDoor(lambda: fleet.view, MemoryDoor([]).__enter__), model.door()
+    near, door = FleetDoor(lambda: fleet.view, MemoryDoor([]).__enter__, clock=lambda: NOW), model.door()
     for source in _sources(model):
         expected = _asked(targets_page, door, source, now=NOW, site=site)
         if isinstance(expected, str):
             continue
         found = targets_page(near, source, now=NOW, site=site)
-        assert found == msgspec.structs.replace(expected, position=fleet.view.position, answered_at=NOW)
+        assert found == msgspec.structs.replace(
+            expected, position=fleet.view.position, answered_at=NOW, snapshot=snapshot_of(fleet.view.position, NOW)
+        )
         listed = fleet.view.targets(source, now_us=NOW_US, site=site, available=False)
         assert {outcome: len(listed.having(Outcome(outcome))) for outcome in found.counts} == found.counts
 

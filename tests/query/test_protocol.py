@@ -42,12 +42,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "pair": {"device": uuid_of(1), "host": "beta"},
     "candidates": {"device": uuid_of(1)},
     "history": {"name": uuid_of(1), "limit": 5},
+    "blame": {"device": uuid_of(1), "host": "beta", "limit": 3},
     "diff": {"from_as_of": "2026-11-24T00:00:04Z", "limit": 2, "capacity": True},
     "entries": {"after": 3, "upto": 9, "max_bytes": 2000},
     "timelines": {"table": "driver", "until": "2026-11-24T00:00:04Z", "known_at": 12, "limit": 3},
     "drivers": {"as_of": "2026-11-24T01:00:00Z"},
     "loading": {"format": "mtty"},
-    "rules": {"known_at": 100},
+    "rules": {"known_at": 12},
     "can-migrate": {"device": uuid_of(1), "host": "beta/mtty", "stale_after_s": PATIENCE_S},
     "can-migrate-batch": {"pairs": [{"device": uuid_of(1), "to": "beta"}, {"device": "x", "to": "y"}]},
     "targets": {"device": "alpha/mtty/mtty-1", "limit": 3, "outcome": "compatible", "stale_after_s": PATIENCE_S},
@@ -248,7 +249,7 @@ def _clockless(value: Any) -> Any:
         return [_clockless(each) for each in value]
     if not isinstance(value, dict):
         return value
-    clock = {"answered_at", "facts_age_s", "reliable_until", "reliable_for_s"}
+    clock = {"answered_at", "facts_age_s", "reliable_until", "reliable_for_s", "snapshot"}
     return {
         key: _inside(each) if key == "next" and each else _clockless(each)
         for key, each in value.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,9 @@ from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import PROJECTIONS, RecordLog, table_of
 from support.machine import Written
 from support.scene import Scene
+
+#: The clock of who asks.
+LATER = datetime(2900, 1, 1, tzinfo=UTC)
 
 
 def assert_exactly_once(scene: Scene) -> None:
@@ -67,7 +71,7 @@ def projections(scene: Scene) -> dict[str, list[Any]]:
 
 def answers(scene: Scene) -> list[Any]:
     """What the SQL door says of everything that it knows."""
-    with SqlDoor(open_engine(scene.database, writer=False)) as door:
+    with SqlDoor(open_engine(scene.database, writer=False), lambda: LATER) as door:
         ids = [machine.id for machine in scene.machines]
         offers = [f"{host}/mtty/mtty-1" for host in ids]
         return [

@@ -160,7 +160,7 @@ class MemoryDoor:
 
     def rules(self, moment: Moment) -> RuleList:
         self._ask()
-        snapshot = self._told(moment)
+        snapshot = self._told(structs.replace(moment, as_of=None))
         return RuleList(self.position, self._rules(moment), snapshot)
 
     def add_rule(self, draft: Rule) -> Rule:
@@ -316,7 +316,7 @@ class MemoryDoor:
         ahead = isinstance(moment.known_at, int) and moment.known_at > self.position
         if ahead or any(each > self._clock() for each in asked):
             raise UsageError("in the future", code="FUTURE")
-        earliest = min(state.since for host in self._hosts for state in host.states)
+        earliest = min((state.since for host in self._hosts for state in host.states), default=self._clock())
         if moment.known_at == 0 or (moment.as_of is not None and moment.as_of < earliest):
             raise UsageError(f"nothing is known of then; the earliest is {earliest}", code="BEFORE_HISTORY")
         position = self.position if moment.known_at is None else _position(moment.known_at)

@@ -23,7 +23,8 @@ from mdevreg.knowledge import Amendment
 from mdevreg.nearest import nearest
 from mdevreg.profiles import Profile
 from mdevreg.published import FleetDigest, HostState, Presence
-from mdevreg.query.requests import DECISIONS, PROTOCOL, QUESTIONS, Ask, Decide, Endpoint, ErrorBody, Schemas, check
+from mdevreg.query.endpoints import DECISIONS, QUESTIONS, Endpoint, check
+from mdevreg.query.requests import PROTOCOL, Ask, Decide, ErrorBody, Schemas
 from mdevreg.records import Beat, Body, HostBody, HostFacts, Parent, ParentBody, Record
 from mdevreg.shapes import Path, Strict
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from mdevreg.errors import DecodeError, UsageError
-from mdevreg.query import requests
+from mdevreg.query import endpoints
 from mdevreg.query.door import Door
 from mdevreg.query.requests import Ask
 from mdevreg_server.answers import answer
@@ -29,7 +29,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: str
-    endpoint: str  # of ``mdevreg.query.requests.QUESTIONS``, as far as it is one
+    endpoint: str  # of ``mdevreg.query.endpoints.QUESTIONS``, as far as it is one
     about: str
     reply: type[msgspec.Struct]
     answer: Callable[[Door, Ask], Any]
@@ -67,7 +67,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 def _route(path: str, endpoint: str, **more: Any) -> Route:
     """A question that is asked over HTTP as it is over NATS."""
-    known = requests.QUESTIONS[endpoint]
+    known = endpoints.QUESTIONS[endpoint]
     return Route(
         path=path,
         endpoint=endpoint,

@@ -44,7 +44,7 @@ class Decisions(Questions):
 def command(
     ctx: click.Context, *, device: str | None, host: str | None, since: str | None, until: str | None, limit: int
 ) -> View | None:
-    """List answers that were recorded with `can-migrate --record`, and who asked.
+    """List recorded answers, and who asked: can-migrate --record.
 
     A decision is kept as it was told; nothing is judged otherwise because of it.
     """
