@@ -26,7 +26,7 @@ class Outcomes(Questions):
 
 @click.group("outcome", cls=Outcomes, params=shared_options())
 def command() -> None:
-    """Report or list how real migrations ended.
+    """Report how a real migration ended.
 
     A report is about the two profiles, not the two hosts: it concerns every pair of hosts with the same driver builds,
     and ends with an upgrade of either.
