@@ -44,6 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
     committed_at: datetime
     sha256: str
     body: msgspec.Raw
+    hostname: str | None = None  # as it was known there
     author: str | None = None
 
 

@@ -29,16 +29,20 @@ MAX_BODY_BYTES = 65_536
 _JUDGED: tuple[type[Base], ...] = (Offer, DriverBuild, HostFact)
 
 
-def points_of(connection: sa.Connection, device: str, to: str, at: At, known: Knowledge) -> list[Point]:
-    """When the answer may have turned, up to a moment, the newest first. Raises ``NotFoundError`` for the host."""
+def points_of(connection: sa.Connection, device: str, to: str, at: At, known: Knowledge, now: datetime) -> list[Point]:
+    """When the answer may have turned, up to a moment and not after ``now``, the newest first.
+
+    Raises ``NotFoundError`` for the host.
+    """
     target = find_host(connection, to.partition("/")[0], at).host
     hosts = {target, *_sources(connection, device, at)}
     positions = _amended(connection, at)
     for table in _JUDGED:
         positions |= _told(connection, table, among(connection, table_of(table).c.host, sorted(hosts)), at)
     positions |= _told(connection, Device, Device.name == device.rpartition("/")[2], at)
-    found = list(_learned(connection, positions, at))
-    found += [point for rule in known.rules.values() for point in _of_rule(connection, rule, at)]
+    until_us = min(at.as_of, micros(now))
+    found = list(_learned(connection, positions, until_us))
+    found += [point for rule in known.rules.values() for point in _of_rule(connection, rule, at, until_us)]
     return sorted(found, key=lambda point: (point.at, point.position), reverse=True)
 
 
@@ -54,9 +58,17 @@ def entry_at(connection: sa.Connection, position: int) -> Entry:
         received_at=moment_of(row.received_at_us),
         committed_at=moment_of(row.committed_at_us),
         sha256=row.sha256,
+        hostname=_hostname(connection, row.host, position),
         author=None if amendment is None else amendment.author,
         body=msgspec.Raw(row.body if row.body and len(row.body) <= MAX_BODY_BYTES else b"null"),
     )
+
+
+def _hostname(connection: sa.Connection, host: str, position: int) -> str | None:
+    """How a host was called, as far as was known at a position."""
+    then = (HostFact.host == host, HostFact.system_from <= position, HostFact.system_to > position)
+    named = sa.select(HostFact.hostname).where(*then).order_by(HostFact.valid_from_us.desc())
+    return connection.scalar(named.limit(1))
 
 
 class Search:
@@ -112,13 +124,13 @@ def _amended(connection: sa.Connection, at: At) -> set[int]:
     return set(connection.scalars(sa.select(RecordLog.position).where(*MINE, RecordLog.position <= at.known_at)))
 
 
-def _learned(connection: sa.Connection, positions: Iterable[int], at: At) -> Iterator[Point]:
+def _learned(connection: sa.Connection, positions: Iterable[int], until_us: int) -> Iterator[Point]:
     listed = sorted(positions)
     columns = (RecordLog.position, RecordLog.kind, RecordLog.host, RecordLog.committed_at_us)
     for first in range(0, len(listed), 500):
         some = among(connection, RecordLog.position, listed[first : first + 500])
         for row in connection.execute(sa.select(*columns).where(some)):
-            if row.committed_at_us <= at.as_of:
+            if row.committed_at_us <= until_us:
                 yield Point(moment_of(row.committed_at_us), row.position, _cause(row))
 
 
@@ -128,10 +140,10 @@ def _cause(row: Any) -> Cause:
     return row.kind if row.kind in ("rule", "catalog", "outcome") else "record"
 
 
-def _of_rule(connection: sa.Connection, rule: Rule, at: At) -> Iterator[Point]:
+def _of_rule(connection: sa.Connection, rule: Rule, at: At, until_us: int) -> Iterator[Point]:
     """The times of a rule, as far as they have come, as what was known by then."""
     for time in (rule.valid_from, rule.valid_until):
-        if time is not None and micros(time) <= at.as_of:
+        if time is not None and micros(time) <= until_us:
             position = min(known_position(connection, time), at.known_at)
             if position:
                 yield Point(time, position, "time", rule.id)

@@ -143,7 +143,7 @@ class SqlDoor:
         device, to = possible(device), possible(to)
         with self._reading(moment) as (connection, when):
             known = self._beliefs.at(connection, when.known_at)
-            search = Search(connection, points_of(connection, device, to, when, known))
+            search = Search(connection, points_of(connection, device, to, when, known, self._clock()))
             turns = search.turns(limit, lambda point: self._said(connection, device, to, point))
             now = turns[0].after if turns else self._said(connection, device, to, search.present(moment, self._clock()))
         return Blame(device, to, now, turns, search.looked, search.complete, when.position, moment.as_of, when.snapshot)

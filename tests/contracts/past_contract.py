@@ -43,6 +43,21 @@ class PastContract:
         with open_real() as door:
             yield door
 
+    def test_blame_names_the_entries_that_turned_an_answer(self, door: Door) -> None:
+        """Beta's drivers load less, then more again; what came with one commit was never answered by itself."""
+        found = door.blame(f"alpha/{uuid_of(1)}", "beta", NOW, 10)
+        assert found.said.outcome == found.turns[0].after.outcome == "compatible"
+        told = [(turn.point.cause, turn.point.position, turn.before.outcome) for turn in found.turns]
+        assert told == [("record", 10, None)], "all records of the fleet are one commit"
+        (entry,) = [turn.entry for turn in found.turns]
+        assert entry is not None
+        page = door.entries(LogAsked(after=entry.position - 1, limit=1)).entries[0]
+        assert (entry.host, entry.hostname, entry.sha256) == ("host-b", "beta", page.sha256)
+        assert bytes(entry.body).decode() == page.body
+        assert (found.complete, door.blame(f"alpha/{uuid_of(1)}", "beta", NOW, 10).turns) == (True, found.turns)
+        with pytest.raises(UsageError, match="limit is 1001"):
+            door.blame(uuid_of(1), "beta", NOW, 1_001)
+
     def test_history_of_a_driver_is_that_of_its_builds_all_over_the_fleet(self, door: Door) -> None:
         told = door.history("mtty", NOW, 100)
         assert (told.kind, told.host) == ("driver", "")

@@ -98,6 +98,15 @@ def test_a_rule_flips_when_it_is_told_and_back_when_its_time_is_over(desk: Desk)
     assert begun.entry.author == "alice"
 
 
+def test_the_time_of_a_rule_that_is_to_come_turns_nothing_yet(desk: Desk) -> None:
+    """Known already, and still ahead."""
+    _pair(desk)
+    desk.stream.last_seq += 5
+    desk.book.add_rule(structs.replace(DENY, valid_until=moment_of(desk.now_us) + timedelta(days=1)))
+    found = _blame(desk)
+    assert (found.said.outcome, found.turns[0].point.cause) == ("incompatible", "rule")
+
+
 def test_a_catalog_change_is_a_cause(desk: Desk) -> None:
     """What a build that says nothing loads was learned from an entry."""
     desk.take(*Publisher("host-a").snapshot(look(silent(devices=(1,)), hostname="alpha")))

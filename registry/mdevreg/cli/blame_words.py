@@ -66,7 +66,7 @@ def _by(turn: Turn) -> str:
         return f"the time of rule {point.rule}"
     if entry.host:
         observed = f"observed {precisely(entry.observed_at)}, received {precisely(entry.received_at)}"
-        return f"record {entry.position} of host {entry.host} ({entry.kind}; {observed})"
+        return f"record {entry.position} of {entry.hostname or entry.host} ({entry.kind}; {observed})"
     return f"entry {entry.position} ({entry.kind}) by {entry.author}"
 
 

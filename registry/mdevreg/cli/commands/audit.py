@@ -28,7 +28,7 @@ class Audit(Questions):
 
 @click.group("audit", cls=Audit, params=shared_options())
 def command() -> None:
-    """Verify the log and its projections, and prove what is in them.
+    """Verify the log and its projections; prove entries.
 
     Reads the database itself: --url sqlite:///FILE or postgresql+psycopg://…
     """

@@ -94,10 +94,13 @@ def _tables(found: Verification) -> str:
 
 def _way_out(found: Verification) -> list[str]:
     if any(code.startswith("PROJECTION") for code in found.counts):
-        yield_line = "what to do: projections are mended by mdevreg-server rebuild; find out first who changed them"
-        return [yield_line]
+        return ["what to do: projections are mended by mdevreg-server rebuild; find out first who changed them"]
     if found.counts:
         return ["what to do: keep this database as evidence, restore a backup beside it, and verify that"]
+    if not found.compared:
+        return [
+            "what to do: nothing is signed yet: wait for a registry with a key, or run mdevreg-server audit checkpoint"
+        ]
     if not found.vouched_size:
         return ["what to do: give --public-key (mdevreg-server audit public-key FILE), or a --checkpoint that you kept"]
     return []

@@ -28,7 +28,7 @@ from mdevreg.verdict import Outcome
 @click.option("--limit", type=click.IntRange(1, MAX_TURNS), default=1, show_default=True, help="So many turns.")
 @click.pass_obj
 def command(session: Session, device: str, to: str, limit: int) -> View:
-    """Tell since when the answer of can-migrate is what it is, and what made it so.
+    """Tell since when an answer is what it is, and why.
 
     Shown is the entry of the log that turned it: a host's record, a rule, a change of the catalog, or a rule's own
     time. Answers are those on record; whether facts were stale is no part of it. The exit code is that of can-migrate.

@@ -29,7 +29,7 @@ from mdevreg.verdict import Outcome
 @click.option("--to", "until", metavar="TIME", help="Decisions before then [now].")
 @click.pass_obj
 def command(session: Session, since: str, until: str | None) -> View:
-    """Tell which recorded yes of a period turned out wrong, and by what.
+    """Tell which recorded yes turned out wrong, and by what.
 
     Each is judged again for its own time, on what is known now: records that came late, rules, corrections of the
     catalog; and how the migration ended, if that was reported. What was told stays in `mdevreg decisions`.
