@@ -46,6 +46,10 @@ def test_a_list_is_given_line_by_line(url: str, path: str) -> None:
     known = [{k: v for k, v in row.items() if k not in ages} for row in whole.json[LISTS[path]]]
     assert [{k: v for k, v in line.items() if k not in ages} for line in lines] == known
     assert told.headers["x-position"] == str(whole.json["position"])
+    if "snapshot" in whole.json:
+        again = asked(url, f"{path}{'&' if '?' in path else '?'}snapshot={whole.json['snapshot'].replace(':', '%3A')}")
+        assert again.json["snapshot"] == whole.json["snapshot"]
+        assert told.headers["x-snapshot"].partition("@")[0] == str(whole.json["position"])
 
 
 @pytest.mark.parametrize("path", LISTS)

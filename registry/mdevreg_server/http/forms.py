@@ -61,11 +61,15 @@ def _best(accept: str, forms: list[str]) -> str | None:
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A reply as bytes. ``next``: the cursor of the next page; ``etag``: what tells it from another."""
+    """A reply as bytes. ``next``: the cursor of the next page; ``etag``: what tells it from another.
+
+    ``position``, ``snapshot``: of a list whose rows alone are told.
+    """
 
     body: bytes
     form: str
     position: int | None = None
+    snapshot: str | None = None
     next: str | None = None
     etag: str | None = None
 
@@ -76,7 +80,8 @@ def render(reply: Any, form: str, *, rows: str | None = None, tag: Tag | None = 
     body = _listed(reply, str(rows), form) if listed else _encoder.encode(reply)
     following = getattr(reply, "next", None)
     etag = None if tag is None else _tag(tag, reply, body, form, following)
-    return Rendered(body, form, reply.position if listed else None, following, etag)
+    position, snapshot = (reply.position, getattr(reply, "snapshot", None)) if listed else (None, None)
+    return Rendered(body, form, position, snapshot, following, etag)
 
 
 def response(request: Request[Any, Any, Any], rendered: Rendered, *, status: int = 200) -> Response[bytes]:
@@ -87,6 +92,8 @@ def response(request: Request[Any, Any, Any], rendered: Rendered, *, status: int
         headers["Link"] = f'<{_following(request, rendered.next)}>; rel="next"'
     if rendered.position is not None:
         headers["X-Position"] = str(rendered.position)
+    if rendered.snapshot:
+        headers["X-Snapshot"] = rendered.snapshot
     if etag is not None:
         headers["ETag"] = etag
         if _has(request.headers.get("if-none-match"), etag):
