@@ -18,8 +18,10 @@ def test_a_schema_as_the_program_makes_it_has_no_fault(engine: sa.Engine) -> Non
     ("change", "said"),
     [
         (
-            "DROP INDEX ix_device_name",
-            ["index ix_device_name is missing; CREATE INDEX ix_device_name ON device (name);"],
+            "DROP INDEX ix_device_name_reach_valid_from_us",
+            [
+                "index ix_device_name_reach_valid_from_us is missing; CREATE INDEX ix_device_name_reach_valid_from_us ON device (name, reach, valid_from_us);"
+            ],
         ),
         ("CREATE INDEX mine ON device (kind)", ["index mine is not the program's; drop it"]),
         ("CREATE TABLE notes (x integer)", ["table notes is not the program's; drop it, or move it to another schema"]),
@@ -75,8 +77,8 @@ def test_constraints_are_compared_too(engine: sa.Engine) -> None:
 def test_the_command_tells_and_exits_2(engine: sa.Engine, run_cli: RunCli) -> None:
     """Each on its line."""
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP INDEX ix_device_name")
+        connection.exec_driver_sql("DROP INDEX ix_device_name_reach_valid_from_us")
     url = engine.url.render_as_string(hide_password=False)
     done = run_cli(["mdevreg-server", "db", "check", "--database", url])
-    assert (done.returncode, "index ix_device_name is missing" in done.stdout) == (2, True)
+    assert (done.returncode, "index ix_device_name_reach_valid_from_us is missing" in done.stdout) == (2, True)
     assert "NOT_WHOLE" in done.stderr
