@@ -14,14 +14,15 @@ def test_a_schema_as_the_program_makes_it_has_no_fault(engine: sa.Engine) -> Non
     assert schema_faults(engine) == []
 
 
+BY_NAME = "ix_device_name_reach_valid_from_us"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (
-            "DROP INDEX ix_device_name_reach_valid_from_us",
-            [
-                "index ix_device_name_reach_valid_from_us is missing; CREATE INDEX ix_device_name_reach_valid_from_us ON device (name, reach, valid_from_us);"
-            ],
+            f"DROP INDEX {BY_NAME}",
+            [f"index {BY_NAME} is missing; CREATE INDEX {BY_NAME} ON device (name, reach, valid_from_us);"],
         ),
         ("CREATE INDEX mine ON device (kind)", ["index mine is not the program's; drop it"]),
         ("CREATE TABLE notes (x integer)", ["table notes is not the program's; drop it, or move it to another schema"]),
@@ -77,8 +78,8 @@ def test_constraints_are_compared_too(engine: sa.Engine) -> None:
 def test_the_command_tells_and_exits_2(engine: sa.Engine, run_cli: RunCli) -> None:
     """Each on its line."""
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP INDEX ix_device_name_reach_valid_from_us")
+        connection.exec_driver_sql(f"DROP INDEX {BY_NAME}")
     url = engine.url.render_as_string(hide_password=False)
     done = run_cli(["mdevreg-server", "db", "check", "--database", url])
-    assert (done.returncode, "index ix_device_name_reach_valid_from_us is missing" in done.stdout) == (2, True)
+    assert (done.returncode, f"index {BY_NAME} is missing" in done.stdout) == (2, True)
     assert "NOT_WHOLE" in done.stderr
