@@ -15,7 +15,7 @@ from mdevreg.facts import Moment
 from mdevreg.moments import snapshot_of
 from mdevreg.timeline import OPEN
 from mdevreg.times import micros, moment_of, utc
-from mdevreg_server.reach import OPEN_REACH, Window, windows
+from mdevreg_server.reach import LEVELS, OPEN_REACH, Window, windows
 from mdevreg_server.tables import INTERVALS, Base, RecordLog, table_of
 
 #: ``as_of`` / ``known_at`` of "now": inside every period that holds until further notice, and in no other.
@@ -169,8 +169,13 @@ def _refuse_before(connection: sa.Connection, moment: Moment, position: int) -> 
 
 def _earliest(connection: sa.Connection) -> int | None:
     """The first time that any host told something of, as far as is known now."""
-    tables = (table_of(table).c.valid_from_us for table in INTERVALS.values())
-    found = (connection.scalar(sa.select(sa.func.min(column))) for column in tables)
+    columns = [table_of(table).c for table in INTERVALS.values()]
+    of_each = [  # the first of each reach is found in an index
+        sa.select(sa.func.min(each.valid_from_us)).where(each.reach == reach)
+        for each in columns
+        for reach in (OPEN_REACH, *LEVELS)
+    ]
+    found = connection.scalars(sa.union_all(*of_each))
     return min((us for us in found if us is not None), default=None)
 
 
