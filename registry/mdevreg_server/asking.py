@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,7 +14,8 @@ from mdevreg.facts import Moment
 from mdevreg.moments import snapshot_of
 from mdevreg.timeline import OPEN
 from mdevreg.times import micros, moment_of, utc
-from mdevreg_server.reach import LEVELS, OPEN_REACH, Window, windows
+from mdevreg_server.looking import within
+from mdevreg_server.reach import LEVELS, OPEN_REACH, windows
 from mdevreg_server.tables import INTERVALS, Base, RecordLog, table_of
 
 #: ``as_of`` / ``known_at`` of "now": inside every period that holds until further notice, and in no other.
@@ -28,7 +28,7 @@ class At(msgspec.Struct, frozen=True):
     """A moment as two integers: µs UTC, and a log position. ``position``: what answers are labelled with.
 
     ``known_us``: when ``known_at`` was committed, µs UTC; ``None``: the latest is asked about. ``snapshot``: the
-    token that answers carry.
+    token that answers carry. ``laterally``: how the database is led to look window by window (``looking``).
     """
 
     as_of: int
@@ -37,6 +37,7 @@ class At(msgspec.Struct, frozen=True):
     historical: bool
     known_us: int | None = None
     snapshot: str = ""
+    laterally: bool = False
 
     def holds(self, table: type[Base]) -> sa.ColumnElement[bool]:
         """The rows of an interval table that hold at this moment."""
@@ -53,14 +54,14 @@ class At(msgspec.Struct, frozen=True):
         ``name``: of this selection, in a statement that has several of one table.
         """
         columns = table_of(table).c
-        wanted = [columns[column] == value for column, value in equal.items()]
-        if not self.historical:
-            wanted.append(columns.reach == OPEN_REACH)
-            source: sa.FromClause = table_of(table)
+        wanted = [*(columns[column] == value for column, value in equal.items()), self._holding(columns)]
+        if self.historical:
+            near = windows(self.as_of, self.known_us)
+            found = within(
+                table_of(table), near, *wanted, name=f"{table.__tablename__}_{name}", laterally=self.laterally
+            )
         else:
-            near = windows_table(f"{table.__tablename__}_{name}_near", windows(self.as_of, self.known_us))
-            source = sa.join(table_of(table), near, within(columns, near.c))
-        found = sa.select(*columns).select_from(source).where(*wanted, self._holding(columns))
+            found = sa.select(*columns).where(columns.reach == OPEN_REACH, *wanted)
         # Made once: neither database may dissolve it into a join that reads every row of each object.
         once = found.cte(f"{table.__tablename__}_{name}").prefix_with("MATERIALIZED")
         return aliased(table, once.alias())
@@ -77,25 +78,6 @@ class At(msgspec.Struct, frozen=True):
         """What ended by ``as_of`` may not have been known to have ended at ``known_at``."""
         holding = columns.valid_to_us > self.as_of
         return holding if self.known_at == LATEST else sa.or_(holding, columns.ended_at > self.known_at)
-
-
-def windows_table(name: str, looked_in: Iterable[Window]) -> sa.CTE:
-    """Where rows may begin, as a table of a few rows: ``reach``, ``after_us``, ``until_us``."""
-    rows = [
-        sa.select(
-            sa.literal(each.reach, sa.Integer).label("reach"),
-            sa.literal(each.after_us, sa.BigInteger).label("after_us"),
-            sa.literal(each.until_us, sa.BigInteger).label("until_us"),
-        )
-        for each in looked_in
-    ]
-    return sa.union_all(*rows).cte(name)
-
-
-def within(columns: Any, near: Any) -> sa.ColumnElement[bool]:
-    """Which rows begin there."""
-    began = sa.and_(columns.valid_from_us > near.after_us, columns.valid_from_us <= near.until_us)
-    return sa.and_(columns.reach == near.reach, began)
 
 
 def clock_of(connection: sa.Connection) -> int:
@@ -123,6 +105,7 @@ def at(connection: sa.Connection, moment: Moment, now: datetime, *, empty: bool 
         position=position,
         historical=True,
         known_us=known_us,
+        laterally=connection.dialect.name == "postgresql",
         snapshot=snapshot_of(position, moment.as_of or now),
     )
 

@@ -16,8 +16,9 @@ from msgspec import structs
 
 from mdevreg.timeline import OPEN
 from mdevreg_server.among import among
-from mdevreg_server.asking import At, windows_table, within
+from mdevreg_server.asking import At
 from mdevreg_server.intervals import Shape, shapes
+from mdevreg_server.looking import within
 from mdevreg_server.reach import LEVELS, OPEN_REACH, Window, begun_in, ended_in
 
 #: host, then the key columns of the table
@@ -106,9 +107,8 @@ def _near(
     """The rows that are meant, of those that begin in these windows; all of them where no time is too early."""
     if since == BEFORE_ALL:
         return _rows(connection, shape, *mine)
-    near = windows_table("near", looked_in)
-    source = sa.join(shape.table, near, within(shape.table.c, near.c))
-    return connection.execute(sa.select(shape.table).select_from(source).where(*mine)).mappings()
+    laterally = connection.dialect.name == "postgresql"
+    return connection.execute(within(shape.table, looked_in, *mine, name="turns", laterally=laterally)).mappings()
 
 
 def _completed(connection: sa.Connection, layout: dict[str, Shape], found: list[Turn], at: At) -> Iterator[Turn]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import long_history
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from mdevreg_server.sql_door import SqlDoor, now_utc
 from mdevreg_server.tables import Parent
 from support.postgres import PostgresMissingError, private_cluster
 
+_PLAN = "plan"
 #: A plain reading of ten million rows takes a while.
 _PATIENCE_S = 300.0
 
@@ -37,18 +39,21 @@ def report(folder: Path, *, rounds: int, sizes: Sequence[int]) -> None:
             print(f"  {name}: not measured, {error}")
             continue
         print(f"  {name:<44}" + "".join(f"{rows:>12,}" for rows in sizes) + "   last ÷ first")
+        plans = [figures.pop(_PLAN) for figures in found]
         for line in found[0]:
             each = [figures[line] for figures in found]
             print(f"    {line:<42}" + "".join(f"{ms:>12,.1f}" for ms in each) + f"{each[-1] / each[0]:>12.1f}")
+        print(f"    the parents of a host, then, by the plan for {sizes[-1]:,} rows:")
+        print("".join(f"      {line}\n" for line in plans[-1]), end="")
 
 
-def _measured(folder: Path, name: str, rows: int, rounds: int) -> dict[str, float]:
+def _measured(folder: Path, name: str, rows: int, rounds: int) -> dict[str, Any]:
     with _database(folder, name, rows) as url:
         changes = long_history.fill(url, rows)
         with SqlDoor(open_engine(url, writer=False, timeout_s=_PATIENCE_S)) as door:
             asked = dict(_questions(door, changes))
             asked["(plain) parents, then"] = lambda: _plainly(door, changes)
-            return {line: _median_ms(ask, rounds) for line, ask in asked.items()}
+            return {line: _median_ms(ask, rounds) for line, ask in asked.items()} | {_PLAN: _plan(door, changes)}
 
 
 @contextmanager
@@ -97,6 +102,17 @@ def _plainly(door: SqlDoor, changes: int) -> int:
     with door.engine.connect() as connection:
         when: At = at(connection, moment, now_utc())
         return connection.scalar(sa.select(sa.func.count()).where(when.holds(Parent))) or 0
+
+
+def _plan(door: SqlDoor, changes: int) -> list[str]:
+    """How the database finds them, the constant rows of the windows left out."""
+    moment = Moment(moment_of(long_history.time_of(changes // 2) + 1_000_000))
+    with door.engine.connect() as connection:
+        parents = at(connection, moment, now_utc()).rows(Parent, host="h007")
+        wanted = sa.select(parents.name).compile(connection, compile_kwargs={"literal_binds": True})
+        explain = "EXPLAIN QUERY PLAN" if door.engine.dialect.name == "sqlite" else "EXPLAIN (COSTS OFF)"
+        lines = [str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {wanted}")]
+    return [line for line in lines if "parent" in line or "Cond" in line]
 
 
 def _median_ms(ask: Callable[[], object], rounds: int) -> float:
