@@ -46,7 +46,7 @@ class LogPage(msgspec.Struct, frozen=True):
     """Some entries, in order. ``position``: the newest of the log; ``first`` to ``last``: what was asked for.
 
     ``next``: ``after`` of the page after this one, ``None`` on the last; ``next_offset``: where in the body of the
-    entry after that one it begins.
+    entry after that one it begins. ``checkpoint``: the first signed note of the audit that covers ``last``.
     """
 
     position: int
@@ -55,6 +55,7 @@ class LogPage(msgspec.Struct, frozen=True):
     entries: tuple[LogEntry, ...]
     next: int | None = None
     next_offset: int = 0
+    checkpoint: str | None = None
 
 
 class LogAsked(msgspec.Struct, frozen=True):

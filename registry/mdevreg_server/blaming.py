@@ -42,7 +42,10 @@ def points_of(connection: sa.Connection, device: str, to: str, at: At, known: Kn
     positions |= _told(connection, Device, Device.name == device.rpartition("/")[2], at)
     until_us = min(at.as_of, micros(now))
     found = list(_learned(connection, positions, until_us))
+    learned = {point.at for point in found}
     found += [point for rule in known.rules.values() for point in _of_rule(connection, rule, at, until_us)]
+    # A rule that was ended by an entry ends by that entry, not by its time.
+    found = [point for point in found if point.cause != "time" or point.at not in learned]
     return sorted(found, key=lambda point: (point.at, point.position), reverse=True)
 
 
@@ -130,8 +133,8 @@ def _learned(connection: sa.Connection, positions: Iterable[int], until_us: int)
     for first in range(0, len(listed), 500):
         some = among(connection, RecordLog.position, listed[first : first + 500])
         for row in connection.execute(sa.select(*columns).where(some)):
-            if row.committed_at_us <= until_us:
-                yield Point(moment_of(row.committed_at_us), row.position, _cause(row))
+            # What was learned after the time asked about says something of that time too.
+            yield Point(moment_of(min(row.committed_at_us, until_us)), row.position, _cause(row))
 
 
 def _cause(row: Any) -> Cause:

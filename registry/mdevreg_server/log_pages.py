@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from mdevreg.errors import UsageError
 from mdevreg.logged import MAX_BYTES, MAX_LIMIT, MIN_BYTES, LogAsked, LogEntry, LogPage, text_of
 from mdevreg.times import micros, moment_of
-from mdevreg_server.tables import RecordLog
+from mdevreg_server.tables import LogCheckpoint, RecordLog
 
 
 def log_page(connection: sa.Connection, asked: LogAsked) -> LogPage:
@@ -29,7 +29,8 @@ def log_page(connection: sa.Connection, asked: LogAsked) -> LogPage:
     whole = told == end.bytes
     following = end.position if whole else end.position - 1
     more = following < last
-    return LogPage(newest, after + 1, last, entries, following if more else None, 0 if whole else told)
+    note = _checkpoint(connection, last)
+    return LogPage(newest, after + 1, last, entries, following if more else None, 0 if whole else told, note)
 
 
 def position_before(connection: sa.Connection, time_us: int) -> int:
@@ -37,6 +38,11 @@ def position_before(connection: sa.Connection, time_us: int) -> int:
     before = sa.select(RecordLog.position).where(RecordLog.committed_at_us < time_us)
     newest = before.order_by(RecordLog.committed_at_us.desc(), RecordLog.position.desc()).limit(1)
     return connection.scalar(newest) or 0
+
+
+def _checkpoint(connection: sa.Connection, last: int) -> str | None:
+    covering = sa.select(LogCheckpoint.note).where(LogCheckpoint.size >= last)
+    return connection.scalar(covering.order_by(LogCheckpoint.size).limit(1))
 
 
 def _chosen(connection: sa.Connection, asked: LogAsked, after: int, last: int) -> dict[int, int]:

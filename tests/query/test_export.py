@@ -124,10 +124,29 @@ def test_timelines_of_a_period_are_those_that_were_true_or_believed_in_it(door: 
 
 def test_an_empty_period_is_an_export_too(door: SqlDoor, tmp_path: Path) -> None:
     """No entries, and every file."""
-    manifest = made(door, tmp_path / "x", Period(until=MADE - timedelta(days=365)))
-    assert (manifest.first_position, manifest.last_position) == (1, 0)
-    assert [file.rows for file in manifest.files] == [0] * 14
+    manifest = made(door, tmp_path / "x", Period(since=MADE + timedelta(days=365)))
+    assert manifest.first_position == manifest.last_position + 1
+    assert [file.rows for file in manifest.files if file.table == "log"] == [0, 0]
+    assert len(manifest.files) == 14
     assert faults_of(tmp_path / "x")[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("period", "code"),
+    [
+        (Period(until=MADE - timedelta(days=365)), "BEFORE_HISTORY"),
+        (Period(since=MADE, until=MADE - timedelta(days=1)), "USAGE"),
+        (Period(first=9, last=4), "USAGE"),
+    ],
+)
+def test_a_period_before_the_log_or_backwards_is_refused(
+    door: SqlDoor, tmp_path: Path, period: Period, code: str
+) -> None:
+    """And no folder is left."""
+    with pytest.raises(UsageError) as caught:
+        made(door, tmp_path / "x", period)
+    assert caught.value.code == code
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(

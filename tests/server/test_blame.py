@@ -127,8 +127,38 @@ def test_a_moment_is_blamed_as_it_was(desk: Desk) -> None:
     desk.stream.last_seq += 5
     desk.take(*beta.changes(look(mtty(version="4", minimum="4"), hostname="beta")))
     assert _told(_blame(desk, moment=Moment(known_at=position)))[0][1] == "compatible"
-    assert _told(_blame(desk, moment=Moment(as_of=before)))[0][1] == "compatible"
+    assert _told(_blame(desk, moment=Moment(before, position)))[0][1] == "compatible"
     assert _told(_blame(desk))[0][1] == "incompatible"
+
+
+def test_what_is_said_is_what_can_migrate_says_for_the_same_two_times(desk: Desk) -> None:
+    """A rule that was dated back says something of the time before it was known: that entry is to blame."""
+    _pair(desk)
+    desk.stream.last_seq += 5
+    then = moment_of(desk.now_us)
+    desk.stream.last_seq += 5
+    rule = desk.book.add_rule(structs.replace(DENY, valid_from=EPOCH_START))
+    position = desk.ledger.position
+    assert rule.id == f"r{position}"
+    found = _blame(desk, moment=Moment(as_of=then))
+    assert _told(found)[0] == ("compatible", "incompatible", "rule", position)
+    assert (found.said.outcome, found.turns[0].point.at) == ("incompatible", then)
+    assert found.turns[0].entry is not None
+    assert found.turns[0].entry.committed_at > then
+    assert _blame(desk, moment=Moment(then, position - 1)).said.outcome == "compatible"
+
+
+def test_a_rule_that_was_ended_by_somebody_is_ended_by_that_entry(desk: Desk) -> None:
+    """Not by its time, which is the same."""
+    _pair(desk)
+    desk.stream.last_seq += 5
+    rule = desk.book.add_rule(DENY)
+    desk.stream.last_seq += 5
+    desk.book.end_rule(rule.id, at=None, author="bob")
+    turn = _blame(desk).turns[0]
+    assert (turn.point.cause, turn.point.position, turn.after.outcome) == ("rule", desk.ledger.position, "compatible")
+    assert turn.entry is not None
+    assert turn.entry.author == "bob"
 
 
 def test_an_unknown_name_or_a_silly_limit_is_refused(desk: Desk) -> None:

@@ -17,9 +17,17 @@ COLUMNS = ("at", "before", "after", "cause", "position", "host", "kind", "rule",
 
 def first_line(found: Blame) -> str:
     """``no since 2026-11-24T10:00:00Z: alpha/mtty/mtty-1 to beta``."""
-    since = f" since {precisely(found.turns[0].point.at)}" if found.turns else ""
+    since = _since(found.turns[0]) if found.turns else ""
     problem = f" ({found.said.problem})" if found.said.problem else ""
     return f"{_word(found.said)}{since}: {found.device} to {found.to}{problem}"
+
+
+def _since(turn: Turn) -> str:
+    """Since when; or when it was learned, of a time before that."""
+    learned = turn.entry.committed_at if turn.entry else turn.point.at
+    if learned > turn.point.at:
+        return f" at {precisely(turn.point.at)}, learned at {precisely(learned)}"
+    return f" since {precisely(turn.point.at)}"
 
 
 def turn_lines(turn: Turn) -> Iterator[tuple[str, Outcome | None]]:
@@ -36,6 +44,9 @@ def turn_lines(turn: Turn) -> Iterator[tuple[str, Outcome | None]]:
         for reason in reasons:
             if (reason.code, reason.text) not in other:
                 yield f"  {sign} {reason.code}  {reason.text}", reason.says
+    for reason in turn.after.reasons:  # what decides now, and was there before
+        if reason.says is turn.after.outcome and (reason.code, reason.text) in known:
+            yield f"  = {reason.code}  {reason.text}", reason.says
 
 
 def row_of(turn: Turn) -> tuple[Cell, ...]:

@@ -53,8 +53,11 @@ def export(
     """
     if "parquet" in formats:
         library()
+    _refuse_backwards(period)
     pages = log_pages(door, LogAsked((period.first or 1) - 1, period.last, period.since, period.until))
     opening = next(pages)
+    if opening.last == 0:
+        raise UsageError("nothing was recorded by the end of that period: the log begins later", code="BEFORE_HISTORY")
     _refuse_later(period, opening.position)
     _make(folder)
     entries = whole_entries(chain([opening], pages))
@@ -70,6 +73,7 @@ def export(
         known_at=known_at,
         files=tuple(files),
         made_at=now,
+        checkpoint=opening.checkpoint,
         made_by=f"mdevreg {version('mdevreg')}",
     )
     _finish(folder, encoded(manifest))
@@ -137,6 +141,15 @@ def _written(folder: Path, table: Table, formats: Sequence[Format], rows: Iterab
         for file in files:
             file.drop()
         raise
+
+
+def _refuse_backwards(period: Period) -> None:
+    """A period ends after it begins."""
+    times = period.since is not None and period.until is not None and period.since >= period.until
+    positions = period.first is not None and period.last is not None and period.first > period.last
+    if times or positions:
+        asked = period.asked
+        raise UsageError(f"the period ends before it begins: from {asked.begin} to {asked.end}")
 
 
 def _refuse_later(period: Period, newest: int) -> None:

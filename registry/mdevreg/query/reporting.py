@@ -9,6 +9,7 @@ from mdevreg.errors import UsageError
 from mdevreg.facts import NOW, Moment, Pair
 from mdevreg.outcomes import OutcomeDraft, OutcomeReport, check
 from mdevreg.query.door import Door
+from mdevreg.times import utc
 
 #: The id of a report that has none yet.
 DRAFT = "draft"
@@ -46,7 +47,11 @@ def report_of(door: Door, draft: OutcomeDraft, *, now: datetime) -> OutcomeRepor
 
 def _decided(door: Door, draft: OutcomeDraft, decision: str) -> Answer:
     """The answer that was recorded. A report of another host is not about it."""
-    answer = door.decision(decision).told
+    known = door.decision(decision)
+    if draft.at is not None and draft.at < known.at:
+        text = f"decision {decision} was recorded at {utc(known.at)}; its migration can't have ended at {utc(draft.at)}"
+        raise UsageError(text, code="TOO_EARLY")
+    answer = known.told
     target = answer.target
     host, _, rest = (draft.to or "").partition("/")
     place = (f"{answer.target_parent}", f"{answer.target_parent}/{answer.target_type}")

@@ -12,6 +12,7 @@ from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.differences import Differences, Group
 from mdevreg.differing import DifferenceAsked
 from mdevreg.facts import Moment
+from mdevreg.moments import clock_of
 from mdevreg.query.past import differences
 from mdevreg.times import utc
 
@@ -55,7 +56,7 @@ def command(
         capacity=capacity,
     )
     with session.door() as door:
-        found = differences(door, asked, now=session.now)
+        found = differences(door, asked, now=clock_of(asked.end, session.now))
     return _view(found, asked)
 
 

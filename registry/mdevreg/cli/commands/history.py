@@ -59,6 +59,8 @@ def command(session: Session, *, name: str, kind: HistoryKind | None, limit: int
     flagged = any(change.flag for change in found.changes)
     document = document_of(found, answered_at=clock_of(moment, session.now), as_of=moment.as_of)
     notes = (Line(_FLAGGED),) if flagged else () if found.changes else (Line("no change is known"),)
+    if len(found.changes) == limit:
+        notes = (*notes, Line(f"the last {limit} changes; there may be earlier ones: raise --limit"))
     read = where_read(found.position, moment.as_of, found.snapshot)
     table = Sheet((*_SHOWN, *(_CLOCK if flagged else ())), [_shown(change, flagged) for change in found.changes])
     return View(document, sheet, table=table, foot=(*notes, *kept(found.retention), read))

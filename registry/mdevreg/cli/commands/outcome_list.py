@@ -9,6 +9,7 @@ from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, Sheet, View, document_of
 from mdevreg.cli.words import where_read
+from mdevreg.moments import clock_of, snapshot_of
 from mdevreg.outcomes import MAX_PAGE, OutcomesAsked
 
 _SHOWN = 8
@@ -41,5 +42,7 @@ def command(session: Session, *, device: str | None, host: str | None, decision:
     table = Sheet(OUTCOME_COLUMNS[:_SHOWN], [row[:_SHOWN] for row in sheet.rows])
     empty = () if found.outcomes else (Line("no outcome was reported"),)
     older = () if found.next is None else (Line("there are older ones: raise --limit"),)
-    document = document_of(found, answered_at=session.now, as_of=moment.as_of)
-    return View(document, sheet, table=table, foot=(*empty, *older, where_read(found.position, moment.as_of)))
+    clock = clock_of(moment, session.now)
+    snapshot = snapshot_of(found.position, moment.as_of or clock)
+    document = document_of(found, answered_at=clock, as_of=moment.as_of, snapshot=snapshot)
+    return View(document, sheet, table=table, foot=(*empty, *older, where_read(found.position, moment.as_of, snapshot)))

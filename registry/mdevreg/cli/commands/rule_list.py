@@ -12,6 +12,7 @@ from mdevreg.cli.rule_words import RULE_COLUMNS, rule_row
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import Line, Sheet, View, document_of
 from mdevreg.cli.words import counted, where_read
+from mdevreg.moments import clock_of
 
 _ORDER: tuple[Literal["in force", "to come", "ended"], ...] = ("in force", "to come", "ended")
 
@@ -40,7 +41,7 @@ def command(session: Session, *, everything: bool) -> View:
     sheet = Sheet(RULE_COLUMNS, [rule_row(rule, then) for rule in listed])
     document = document_of(
         structs.replace(found, rules=listed),
-        answered_at=session.now,
+        answered_at=clock_of(moment, session.now),
         as_of=moment.as_of,
         in_force=[rule.id for rule in listed if rule.state(then) == "in force"],
     )
