@@ -16,7 +16,7 @@ from msgspec import structs
 from pyarrow import parquet
 
 from mdevreg import query
-from mdevreg.errors import DecodeError, MissingExtraError, StateError, UnreachableError
+from mdevreg.errors import DecodeError, MissingExtraError, StateError, UnreachableError, UsageError
 from mdevreg.export.columns import LOG, TABLES
 from mdevreg.export.folder import Period, export, faults_of
 from mdevreg.export.manifest import NAME, Manifest, decoded, encoded
