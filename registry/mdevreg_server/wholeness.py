@@ -10,6 +10,7 @@ from mdevreg_server.amendments import MINE, NOBODY, unreadable
 from mdevreg_server.engine import converted
 from mdevreg_server.frozen_check import frozen_faults
 from mdevreg_server.intervals import Shape, shapes
+from mdevreg_server.oddities import half_ended, misplaced
 from mdevreg_server.tables import HostBase, HostState, RecordLog, StreamPosition
 
 
@@ -19,7 +20,7 @@ def faults_of(engine: sa.Engine) -> list[str]:
         found = [*_log(connection), *_amendments(connection), *minutes.faults(connection)]
         found += [*_states(connection), *_pruned(connection)]
         for shape in shapes().values():
-            found += _overlaps(connection, shape)
+            found += [*_overlaps(connection, shape), *_odd(connection, shape.table)]
     return found
 
 
@@ -66,3 +67,15 @@ def _overlaps(connection: sa.Connection, shape: Shape) -> list[str]:
     twice = sa.select(*columns).where(*current).group_by(*columns).having(sa.func.count() > 1)
     count = connection.scalar(sa.select(sa.func.count()).select_from(twice.subquery()))
     return [f"{count} objects of {shape.table.name} hold two values at once"] if count else []
+
+
+def _odd(connection: sa.Connection, table: sa.Table) -> list[str]:
+    """Rows that this program never writes."""
+    said = (
+        (half_ended, "end without being told to, or the other way round"),
+        (misplaced, "have a reach that is wrong"),
+    )
+    counts = [
+        (connection.scalar(sa.select(sa.func.count()).select_from(odd(table).subquery())), text) for odd, text in said
+    ]
+    return [f"{count} rows of {table.name} {text}" for count, text in counts if count]

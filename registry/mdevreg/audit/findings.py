@@ -43,6 +43,7 @@ class Verification(msgspec.Struct, frozen=True):
     checkpoint that can be trusted vouches, 0: none; ``counts``: findings by code, those beyond the list included;
     ``checkpoints``: those from outside, those that don't match, and the newest of the database, of ``compared`` in all;
     ``believed``: how many match and can be trusted. ``pruned_bodies``: bodies that pruning took, their rows are whole.
+    ``unvouched_prune``: position of an entry about a prune that no checkpoint vouches for yet, 0: there is none.
     """
 
     records: int
@@ -56,6 +57,7 @@ class Verification(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...]
     counts: dict[str, int]
     pruned_bodies: int = 0
+    unvouched_prune: int = 0
 
 
 class Findings:

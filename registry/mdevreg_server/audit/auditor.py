@@ -15,15 +15,15 @@ from mdevreg.audit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from mdevreg.audit.notes import Checkpoint, PublicKey, read_checkpoint, read_note
 from mdevreg.audit.proofs import Proof, path_of
 from mdevreg.errors import NotFoundError, StateError, UsageError
-from mdevreg.keeping import Prune
 from mdevreg.subjects import RECORDS_STREAM
 from mdevreg_server.audit.log_check import LOG, LogCheck
 from mdevreg_server.audit.projection_check import check_projections
+from mdevreg_server.audit.prunes import check_pruned, pruning_of
+from mdevreg_server.audit.row_check import check_profiles, check_rows
 from mdevreg_server.audit.rows import snapshot
 from mdevreg_server.audit.tile_check import Tiles
 from mdevreg_server.audit.tree import LEAF_COLUMNS, tree_of, tree_size
 from mdevreg_server.audit.vouching import compare, given, reclassified, stored, worth_telling
-from mdevreg_server.keeping import latest
 from mdevreg_server.tables import LogCheckpoint, RecordLog, StreamPosition
 
 T = TypeVar("T")
@@ -49,12 +49,20 @@ class SqlAuditor:
             claims += stored(connection, keys, findings)
             tiles = Tiles(connection, findings)
             sizes = [claim.checkpoint.size for claim in claims]
-            log = LogCheck(connection, findings, tiles, sizes, pruned_to=_pruned_to(connection))
+            believed = [claim.checkpoint.size for claim in claims if claim.trust != "unknown"]
+            pruning = pruning_of(connection, max(believed, default=0), findings)
+            log = LogCheck(connection, findings, tiles, sizes, pruned_to=pruning.bases)
             log.run()
             tiles.check_upper()
             vouched = compare(claims, log.roots, log.end, tiles.size, findings)
             _check_position(connection, log.end, findings)
-            tables = {} if log_only else check_projections(connection, findings)
+            tables = {}
+            if not log_only:
+                if pruning.begun is not None:
+                    check_rows(connection, findings)
+                    check_profiles(connection, findings)
+                    check_pruned(connection, pruning, findings)
+                tables = check_projections(connection, findings, pruned=pruning.begun is not None)
         trusted = [each.size for each in vouched if each.matches and each.trust != "unknown"]
         return Verification(
             records=log.records,
@@ -68,6 +76,7 @@ class SqlAuditor:
             findings=tuple(reclassified(findings.found, claims, log.roots)),
             counts=dict(findings.counts),
             pruned_bodies=log.pruned,
+            unvouched_prune=pruning.unvouched,
         )
 
     def prove(self, position: int, *, checkpoint: bytes | None = None) -> Proof:
@@ -147,8 +156,14 @@ def _note_for(connection: sa.Connection, position: int) -> str:
 
 def _check_position(connection: sa.Connection, end: int, findings: Findings) -> None:
     """The writer's own mark: rows that are not in the tree yet are no more and no fewer than it wrote."""
-    marked = connection.scalar(sa.select(StreamPosition.position).where(StreamPosition.stream == RECORDS_STREAM))
+    marked: object = connection.scalar(
+        sa.select(StreamPosition.position).where(StreamPosition.stream == RECORDS_STREAM)
+    )
     if marked is None or marked == end:
+        return
+    if not isinstance(marked, int):  # SQLite takes values of any type
+        text = f"the writer's own mark was changed: it is {marked!r:.80}, the log ends at {end}"
+        findings.add(Finding("MARK_CHANGED", text, "stream_position", key=RECORDS_STREAM, column="position"))
         return
     if marked > end:
         text = f"the end of the log is cut off: its writer was at position {marked}, the log ends at {end}"
@@ -156,12 +171,3 @@ def _check_position(connection: sa.Connection, end: int, findings: Findings) -> 
     else:
         text = f"positions {marked + 1} to {end} were not written by the registry: its own mark is {marked}"
         findings.add(Finding("ROW_INSERTED", text, LOG, marked + 1, end))
-
-
-def _pruned_to(connection: sa.Connection) -> int:
-    """Up to where the log itself says that bodies may be gone; an entry that can't be read says nothing."""
-    try:
-        begun = latest(connection, Prune)
-    except StateError:
-        return 0
-    return 0 if begun is None else begun[1].horizon

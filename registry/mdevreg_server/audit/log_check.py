@@ -7,7 +7,7 @@ somebody changed one of both; what vouches (an upper tile, a checkpoint) then sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -34,10 +34,16 @@ class Roots(msgspec.Struct, frozen=True):
 
 
 class LogCheck:
-    """``run`` once. ``sizes``: where roots are wanted, ascending. ``pruned_to``: bodies up to there may be empty."""
+    """``run`` once. ``sizes``: where roots are wanted. ``pruned_to``: host → up to where bodies may be empty."""
 
     def __init__(
-        self, connection: sa.Connection, findings: Findings, tiles: Tiles, sizes: Iterable[int], *, pruned_to: int = 0
+        self,
+        connection: sa.Connection,
+        findings: Findings,
+        tiles: Tiles,
+        sizes: Iterable[int],
+        *,
+        pruned_to: Mapping[str, int],
     ) -> None:
         self._connection, self._findings, self._tiles = connection, findings, tiles
         self._sizes = sorted(set(sizes), reverse=True)
@@ -75,7 +81,7 @@ class LogCheck:
     def _take(self, row: Any) -> None:
         body = row[9]
         if not body:
-            self._bodiless(row[0])
+            self._bodiless(row[0], row[1])
         elif not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != row[5]:
             self._wrong_body(row)
         self._push(hash_of(row[:9]), row)
@@ -121,8 +127,8 @@ class LogCheck:
         while self.end < last:
             self._push(None, None)
 
-    def _bodiless(self, position: int) -> None:
-        if position <= self._pruned_to:
+    def _bodiless(self, position: int, host: str) -> None:
+        if position <= self._pruned_to.get(host, 0):
             self.pruned += 1
             return
         text = f"the body at position {position} is gone, and it was not pruned"

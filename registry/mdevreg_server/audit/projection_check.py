@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mdevreg.audit.findings import Finding, Findings
-from mdevreg.errors import StateError
+from mdevreg.errors import DecodeError, StateError
 from mdevreg.texts import printable
 from mdevreg_server.audit.rows import FETCHED, binary, snapshot, streamed
 from mdevreg_server.bulk import Bulk
@@ -22,7 +22,7 @@ from mdevreg_server.ledger import Ledger
 from mdevreg_server.tables import PROJECTIONS, Base, HostBase, Quarantine, RecordLog, table_of
 
 #: What a rebuild reads, the log first.
-SOURCES = (RecordLog, Quarantine, HostBase)
+SOURCES = (RecordLog, Quarantine)
 Key = tuple[Any, ...]
 #: What a rebuild says of a log, and of the pruned part of projections, that somebody has changed.
 _TAMPERED = ("LOG_UNREADABLE", "FROZEN_DAMAGED")
@@ -30,12 +30,15 @@ _TAMPERED = ("LOG_UNREADABLE", "FROZEN_DAMAGED")
 SHOWN = 80
 
 
-def check_projections(connection: sa.Connection, findings: Findings) -> dict[str, int]:
-    """Compare them all. Returns the rows of each table. Needs as much room for temporary files as the log has."""
+def check_projections(connection: sa.Connection, findings: Findings, *, pruned: bool) -> dict[str, int]:
+    """Compare them all. ``pruned``: the log says that bodies may be gone. Returns the rows of each table.
+
+    Needs as much room for temporary files as the log has.
+    """
     with tempfile.TemporaryDirectory(prefix="mdevreg-audit-") as folder:
         engine = open_engine(f"sqlite:///{Path(folder) / 'derived.sqlite3'}", writer=True, create=True)
         try:
-            if not _derived(connection, engine, findings):
+            if not _derived(connection, engine, findings, pruned=pruned):
                 return {}
             with snapshot(engine) as derived:
                 tables = [table_of(table) for table in PROJECTIONS]
@@ -44,13 +47,13 @@ def check_projections(connection: sa.Connection, findings: Findings) -> dict[str
             engine.dispose()
 
 
-def _derived(connection: sa.Connection, engine: sa.Engine, findings: Findings) -> bool:
+def _derived(connection: sa.Connection, engine: sa.Engine, findings: Findings, *, pruned: bool) -> bool:
     """Derive; a log that was tampered with may make that impossible, in any way, and that is a finding."""
     try:
-        _derive(connection, engine)
+        _derive(connection, engine, pruned=pruned)
     except Exception as error:
         code = error.code if isinstance(error, StateError) and error.code in _TAMPERED else "LOG_UNREADABLE"
-        if not findings.counts and not (isinstance(error, StateError) and error.code == code):
+        if not findings.counts and not isinstance(error, DecodeError) and getattr(error, "code", "") != code:
             raise
         text = f"projections can't be derived from this log, nor compared: {printable(str(error))[:300]}"
         findings.add(Finding(code, text, "record_log"))
@@ -58,12 +61,11 @@ def _derived(connection: sa.Connection, engine: sa.Engine, findings: Findings) -
     return True
 
 
-def _derive(connection: sa.Connection, engine: sa.Engine) -> None:
+def _derive(connection: sa.Connection, engine: sa.Engine, *, pruned: bool) -> None:
     with engine.begin() as scratch:
         Base.metadata.create_all(scratch)
         # Where records were pruned a rebuild begins with what the rows were then: the log vouches for their digest.
-        pruned = connection.scalar(sa.select(sa.func.count()).select_from(HostBase))
-        for source in (*SOURCES, *(PROJECTIONS if pruned else ())):
+        for source in (*SOURCES, *((HostBase, *PROJECTIONS) if pruned else ())):
             _copy(connection, scratch, table_of(source))
     Ledger(engine).rebuild()
 
@@ -86,18 +88,18 @@ def _compare(connection: sa.Connection, derived: sa.Connection, table: sa.Table,
     while found.key is not None or wanted.key is not None:
         if wanted.key is None or (found.key is not None and _order(found.key) < _order(wanted.key)):
             text = "is not what the log says: there is no such row in it"
-            findings.add(_finding("PROJECTION_INSERTED", table, found.key, text))
+            findings.add(finding_of("PROJECTION_INSERTED", table, found.key, text))
             found.advance()
         elif found.key is None or _order(wanted.key) < _order(found.key):
             findings.add(
-                _finding("PROJECTION_MISSING", table, wanted.key, "is gone, and the log says that it is there")
+                finding_of("PROJECTION_MISSING", table, wanted.key, "is gone, and the log says that it is there")
             )
             wanted.advance()
         else:
             for name, one, other in zip(table.columns.keys(), found.row, wanted.row, strict=True):
                 if one != other:
                     text = f"has {_shown(one)}, the log says {_shown(other)}"
-                    findings.add(_finding("PROJECTION_CHANGED", table, found.key, text, str(name)))
+                    findings.add(finding_of("PROJECTION_CHANGED", table, found.key, text, str(name)))
             found.advance()
             wanted.advance()
     return found.count
@@ -133,7 +135,8 @@ def _plain(part: Any) -> Any:
     return part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
 
 
-def _finding(code: str, table: sa.Table, key: Key | None, text: str, column: str | None = None) -> Finding:
+def finding_of(code: str, table: sa.Table, key: Key | None, text: str, column: str | None = None) -> Finding:
+    """Of one row."""
     names = [each.name for each in table.primary_key]
     shown = " ".join(f"{name}={printable(str(value))}" for name, value in zip(names, key or (), strict=False))
     where = f"{table.name}, {shown}" + (f", column {column}" if column else "")

@@ -15,6 +15,8 @@ from mdevreg.times import micros
 
 #: So many columns changed at once are still told by name.
 AT_ONCE = 2
+#: What no body tells: the registry's own times; and what it looks like if the body itself was exchanged.
+UNTOLD = "received_at_us or committed_at_us, or body and sha256"
 
 
 def column_of(row: Any, leaf: bytes | None) -> str | None:
@@ -27,7 +29,7 @@ def column_of(row: Any, leaf: bytes | None) -> str | None:
         for names in combinations(differing, count):
             if hash_of(found._replace(**{name: told[name] for name in names})) == leaf:
                 return ", ".join(names)
-    return "received_at_us or committed_at_us" if told and not differing else None
+    return UNTOLD if told and not differing else None
 
 
 def _told(row: Any) -> dict[str, Any]:

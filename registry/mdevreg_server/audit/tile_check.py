@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from mdevreg.audit.findings import Finding, Findings
 from mdevreg.audit.merkle import HASH_BYTES, complete_root
 from mdevreg.audit.tiles import WIDTH, split, widths
+from mdevreg.texts import printable
 from mdevreg_server.audit.tree import read_tile
 from mdevreg_server.tables import LogTile
 
@@ -23,7 +24,7 @@ class Tiles:
 
     def __init__(self, connection: sa.Connection, findings: Findings) -> None:
         self._connection, self._findings = connection, findings
-        self._bytes = dict(_lengths(connection))
+        self._bytes = {where: length for where, length in _lengths(connection) if self._named(*where)}
         last = _last(number for level, number in self._bytes if level == 0)
         self.size = 0 if last is None else last * WIDTH + min(WIDTH, self._bytes[0, last] // HASH_BYTES)
         self._roots: dict[int, bytes] = {}
@@ -70,6 +71,15 @@ class Tiles:
             full = [number for number, group in enumerate(groups) if len(group) == WIDTH]
             expected = [complete_root(_filled(groups[number], kept, number)) for number in full]
             level += 1
+
+    def _named(self, level: object, number: object) -> bool:
+        """Whether a tile has a name; SQLite takes values of any type."""
+        if isinstance(level, int) and isinstance(number, int):
+            return True
+        key = printable(f"level={level} number={number}")
+        text = f"the tile {key} is none of this tree"
+        self._findings.add(Finding("TILE_INSERTED", text, TILE, key=key, column="level, number"))
+        return False
 
     def _stored(self, number: int) -> bytes:
         return self._read(0, number)[: WIDTH * HASH_BYTES] if (0, number) in self._bytes else b""

@@ -58,7 +58,7 @@ def command(session: Session, checkpoints: tuple[str, ...], keys: tuple[str, ...
 def _outcome(found: Verification) -> Outcome:
     if found.counts:
         return Outcome.INCOMPATIBLE
-    return Outcome.COMPATIBLE if found.vouched_size else Outcome.UNKNOWN
+    return Outcome.COMPATIBLE if found.vouched_size and not found.unvouched_prune else Outcome.UNKNOWN
 
 
 def _sentence(found: Verification, outcome: Outcome) -> str:
@@ -67,6 +67,10 @@ def _sentence(found: Verification, outcome: Outcome) -> str:
         return f"no: {traces} of tampering in {counted(found.records, 'record')} and what is derived of them"
     if outcome is Outcome.COMPATIBLE:
         return f"yes: the log is the one that was signed: {found.vouched_size} of {counted(found.records, 'record')}"
+    if found.vouched_size:
+        return (
+            f"unknown: the log is whole, but nobody vouches yet for what was pruned at position {found.unvouched_prune}"
+        )
     return f"unknown: {counted(found.records, 'record')} agree with themselves, and nobody vouches for them"
 
 
@@ -83,7 +87,7 @@ def _foot(found: Verification, *, log_only: bool) -> list[str]:
     if found.vouched_size < found.records and found.vouched_size:
         lines.append(f"not vouched for yet: positions {found.vouched_size + 1} to {found.records}")
     if found.pruned_bodies:
-        lines.append(f"pruned: {counted(found.pruned_bodies, 'body')}, whose rows and digests are whole")
+        lines.append(f"pruned: {found.pruned_bodies} bodies, whose rows and digests are whole")
     lines.append("projections: left out (--log-only)" if log_only else f"projections: {_tables(found)}")
     return [*lines, *_way_out(found)]
 
@@ -103,6 +107,8 @@ def _way_out(found: Verification) -> list[str]:
         ]
     if not found.vouched_size:
         return ["what to do: give --public-key (mdevreg-server audit public-key FILE), or a --checkpoint that you kept"]
+    if found.unvouched_prune:
+        return ["what to do: let the prune end and the next checkpoint be made, then verify again"]
     return []
 
 
