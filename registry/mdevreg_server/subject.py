@@ -78,8 +78,9 @@ def _host(connection: sa.Connection, name: str, at: At) -> Subject | None:
 def _device(connection: sa.Connection, name: str, at: At) -> Subject | None:
     host, slash, device = name.partition("/")
     if not slash:
-        then = (Device.valid_from_us <= at.as_of, Device.system_from <= at.known_at, Device.system_to > at.known_at)
-        mine = sa.select(Device.host).where(Device.name == name, *then)
+        # Where it was last, whatever the time asked about: one that came later has a history, of nothing by then.
+        known = (Device.system_from <= at.known_at, Device.system_to > at.known_at)
+        mine = sa.select(Device.host).where(Device.name == name, *known)
         last = connection.scalar(mine.order_by(Device.valid_from_us.desc(), Device.host).limit(1))
         return None if last is None else Subject("device", last, Whose({"device": _is("name", name)}))
     there = find_host(connection, host, at).host
