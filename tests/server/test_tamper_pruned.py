@@ -17,6 +17,7 @@ from mdevreg_server.tables import HostBase, HostState, table_of
 from mdevreg_server.wholeness import faults_of
 from support.audit import RECORDS, Archive
 from support.pruned import begin_up_to, emptied, prune_up_to
+from support.registry import migrated
 
 HORIZON = 300
 
@@ -117,6 +118,14 @@ def test_db_check_finds_such_rows_too(pruned: Archive) -> None:
     said = " ".join(faults_of(pruned.engine))
     assert "rows of parent end without being told to, or the other way round" in said
     assert "rows of parent have a reach that is wrong" in said
+
+
+def test_db_check_reads_a_mark_that_is_no_number(sqlite_database_url: str) -> None:
+    """SQLite takes values of any type."""
+    with migrated(sqlite_database_url) as engine:
+        archive = Archive(engine)
+        archive.sql("UPDATE stream_position SET position = 'end'")
+        assert faults_of(engine) == [f"stream_position is at end, record_log ends at {RECORDS}"]
 
 
 @pytest.mark.parametrize("which", ["ours", "kept", "later"])
