@@ -3,7 +3,7 @@
 A B-tree can't find "every interval that holds at T" among many: it knows where intervals begin, not which of them last.
 So each row has its *reach*: the power of two, in steps of three, of the µs from ``valid_from_us`` until it is surely no
 answer any more. A question looks, for each reach, only at rows that begin within that distance before its time: per
-object a handful, however long its history (``tests/benchmarks/bench_history.py``). Rows that hold until further
+object a handful, however long its history (``tests/benchmarks/bench_past.py``). Rows that hold until further
 notice have ``OPEN_REACH``: they are the present, and are looked at by every question. Pure.
 
 "Surely no answer any more" has two parts. A row that ended is no answer to times from its ``valid_to_us`` on; but who
