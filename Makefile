@@ -4,6 +4,8 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+# Each worker has its own broker and databases; a file stays with one. One by one, as for --pdb: WORKERS=
+WORKERS ?= --numprocesses 2 --dist loadfile
 # One environment per clone, the project in it editable. A stamp says for what it is complete.
 UP := .venv/.complete-for-up
 DEV := .venv/.complete-for-dev
@@ -31,7 +33,7 @@ test: $(DEV)  ## the gate: format, lint, import contracts, types, tests
 	stage lint $(BIN)/ruff check --quiet && \
 	stage 'import contracts' $(BIN)/lint-imports --no-logo && \
 	stage types $(BIN)/mypy && \
-	stage tests $(BIN)/pytest $(ARGS) && \
+	stage tests $(BIN)/pytest $(WORKERS) $(ARGS) && \
 	printf '\nall green in %s s\n' "$$(($$(date +%s) - started))"
 
 bench: $(DEV)  ## how fast, as ratios to the raw floor, measured in the same run
