@@ -120,6 +120,18 @@ def test_db_check_finds_such_rows_too(pruned: Archive) -> None:
     assert "rows of parent have a reach that is wrong" in said
 
 
+def test_whatever_type_sqlite_is_given_is_found(sqlite_database_url: str) -> None:
+    with migrated(sqlite_database_url) as engine:
+        archive = Archive(engine)
+        prune_up_to(archive.desk, HORIZON)
+        _signed(archive)
+        found = _changed(archive, "UPDATE profile SET body = CAST(x'ff' AS TEXT)") | _changed(
+            archive, "UPDATE host_base SET position = 'x'"
+        )
+        assert ("PROJECTION_CHANGED", "profile", "body") in found
+        assert ("BODY_CHANGED", "record_log", "body") in found
+
+
 def test_db_check_reads_a_mark_that_is_no_number(sqlite_database_url: str) -> None:
     """SQLite takes values of any type."""
     with migrated(sqlite_database_url) as engine:

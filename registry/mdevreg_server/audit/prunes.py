@@ -48,7 +48,9 @@ def pruning_of(connection: sa.Connection, size: int, findings: Findings) -> Prun
             ended = change.prune
     vouched = [each for each in prunes if not size or each[0] <= size]
     cut_off = bool(prunes) and ended != prunes[-1][0]
-    bases = {str(host): position for host, position in connection.execute(sa.select(HostBase.host, HostBase.position))}
+    there = connection.execute(sa.select(HostBase.host, HostBase.position)).all()
+    # SQLite takes values of any type; a base that is none lets no body be gone, and its digest is another.
+    bases = {str(host): position if isinstance(position, int) else 0 for host, position in there}
     if not prunes:
         for host in sorted(bases):
             text = f"host_base, host={host}: is not what the log says: nothing was ever pruned"

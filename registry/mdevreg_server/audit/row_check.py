@@ -27,7 +27,7 @@ def check_profiles(connection: sa.Connection, findings: Findings) -> None:
     """Profiles are what their digests say, and every one that rows name is there."""
     table = table_of(Profile)
     for digest, body in streamed(connection, sa.select(*table.columns)):
-        if not isinstance(body, str) or digest_of(body.encode()) != digest:
+        if not isinstance(body, str) or digest_of(body.encode("utf-8", "surrogateescape")) != digest:
             text = "its digest is not its own"
             findings.add(finding_of("PROJECTION_CHANGED", table, (digest,), text, "body"))
     for rows in (Offer, Device):
