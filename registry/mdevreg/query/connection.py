@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
 from nats.errors import AuthorizationError, NoServersError
+from nats.errors import Error as NatsError
 
 from mdevreg.addresses import brokers, shown
 from mdevreg.errors import AuthError, MissingExtraError, UnreachableError
@@ -41,17 +43,34 @@ async def connect(
     if creds is not None:
         options["user_credentials"] = _existing(creds)
     try:
-        await asyncio.wait_for(_first(client, servers, failed, options), timeout_s)
+        async with _left_closed(client):
+            await asyncio.wait_for(_first(client, servers, failed, options), timeout_s)
     except AuthorizationError as error:
-        await client.close()
         raise AuthError(f"{shown(url)} refused the credentials: {error}") from error
     except (TimeoutError, OSError, NoServersError) as error:
-        await client.close()
         refused = next((one for one in seen if "authorization" in str(one).lower()), None)
         if refused is not None:
             raise AuthError(f"{shown(url)} refused the credentials: {refused}") from error
         text = f"no NATS server answers at {shown(url)} within {timeout_s:g} s; is it running?"
         raise UnreachableError(text) from error
+
+
+@asynccontextmanager
+async def _left_closed(client: Client) -> AsyncIterator[None]:
+    """Close a client that does not get connected: refused, too late, or cancelled in the middle of a handshake.
+
+    After a first handshake that failed nats-py takes itself for closed, and leaves the socket of the second open.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(NatsError, TimeoutError, OSError):
+            await client.close()
+        transport: Any = client._transport  # noqa: SLF001  nats-py has no other way to it
+        if transport is not None:
+            transport.close()
+            await asyncio.sleep(0)  # asyncio closes a socket in the loop's next turn
+        raise
 
 
 def _existing(creds: str) -> str:
