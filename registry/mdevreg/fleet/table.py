@@ -15,6 +15,7 @@ from mdevreg.fleet.kinds import Kind
 from mdevreg.knowledge import Knowledge
 from mdevreg.rules import Rule, in_force
 from mdevreg.rulings import Ruling, ruling_of
+from mdevreg.support import Support
 from mdevreg.times import micros
 from mdevreg.verdict import Outcome, on_its_merits
 
@@ -93,8 +94,11 @@ class RulingTable:
             in_sync=not doubts & OUT_OF_SYNC,
             conflict=bool(doubts & CONFLICT),
         )
-        support = self.knowledge.support(kind.digest, kind.profile)
-        return msgspec.structs.replace(kind.sample, evidence=evidence, support=support)
+        return msgspec.structs.replace(kind.sample, evidence=evidence, support=self.support(kind))
+
+    def support(self, kind: Kind) -> Support:
+        """What a kind saves and loads."""
+        return self.knowledge.support(kind.digest, kind.profile)
 
 
 def _standing(rules: tuple[Rule, ...], now: datetime) -> tuple[int, int]:
