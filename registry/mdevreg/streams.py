@@ -213,8 +213,8 @@ def _highest(sets: tuple[StreamSet, ...]) -> StreamVersion | None:
     return max(common, key=lambda version: version.key, default=None)
 
 
-def _ends(versions: StreamSet) -> tuple[StreamVersion | None, StreamVersion | None]:
-    """Lowest and highest version; ``None``: there is no such bound."""
+def ends(versions: StreamSet) -> tuple[StreamVersion | None, StreamVersion | None]:
+    """Lowest and highest version; ``None``: there is no such bound, or there are no versions at all."""
     match versions:
         case Range():
             return versions.minimum, versions.maximum
@@ -226,8 +226,8 @@ def _ends(versions: StreamSet) -> tuple[StreamVersion | None, StreamVersion | No
 
 def _misfit(saves: StreamSet, loads: StreamSet) -> Fit:
     """Why nothing is common. Where one saved version compares, that one tells."""
-    bottom, top = _ends(saves)
-    low, high = _ends(loads)
+    bottom, top = ends(saves)
+    low, high = ends(loads)
     least, most = bottom or top, high or low
     if least is None or most is None or least.scheme != most.scheme:
         return "schemes_differ"

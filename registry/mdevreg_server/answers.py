@@ -15,7 +15,7 @@ from mdevreg.compatibility import Rules
 from mdevreg.decisions import DecisionsAsked
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
 from mdevreg.outcomes import OutcomesAsked
-from mdevreg.query import mapping, pages, questions
+from mdevreg.query import mapping, pages, planning, questions
 from mdevreg.query.batch import NearDoor
 from mdevreg.query.door import Door
 from mdevreg.query.endpoints import check
@@ -124,14 +124,31 @@ ENDPOINTS: dict[str, Endpoint] = {
         before=ask.before,
         limit=ask.limit or DEFAULT_ROWS,
     ),
+    "plan-upgrade": lambda door, ask: planning.plan_upgrade(door, ask.upgrade, now=datetime.now(UTC)),
+    "plan-waves": lambda door, ask: planning.waves_page(
+        door, ask.waves, now=datetime.now(UTC), cursor=ask.cursor, limit=ask.limit
+    ),
+    "islands": lambda door, ask: planning.islands(door, ask.islands, now=datetime.now(UTC)),
     "schema": lambda _, ask: schemas(ask.name),
 }
 
 #: Questions that a door in this process may answer from memory (``door_for``).
-NEAR = frozenset({"accepting", "can-migrate", "can-migrate-batch", "matrix", "targets", "targets-page"})
+NEAR = frozenset(
+    {
+        "accepting",
+        "can-migrate",
+        "can-migrate-batch",
+        "islands",
+        "matrix",
+        "plan-upgrade",
+        "plan-waves",
+        "targets",
+        "targets-page",
+    }
+)
 
 #: Of these, what may take longer than other questions should wait.
-_LONG = frozenset({"accepting", "matrix", "targets", "targets-page"})
+_LONG = NEAR - {"can-migrate", "can-migrate-batch"}
 
 Decision = Callable[[Decisions, Decide], Any]
 

@@ -33,6 +33,8 @@ class Mdevreg(Questions):
         "export": f"{_COMMANDS}.export",
         "blame": f"{_COMMANDS}.blame",
         "drivers": f"{_COMMANDS}.drivers",
+        "islands": f"{_COMMANDS}.islands",
+        "plan": f"{_COMMANDS}.plan",
         "decisions": f"{_COMMANDS}.decisions",
         "outcome": f"{_COMMANDS}.outcome",
         "regret": f"{_COMMANDS}.regret",

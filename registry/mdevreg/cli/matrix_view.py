@@ -7,7 +7,7 @@ from collections import Counter
 from mdevreg.cli.overall import counted_by_outcome
 from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
-from mdevreg.cli.words import ANSWER, counted, where_read
+from mdevreg.cli.words import ANSWER, build_name, counted, where_read
 from mdevreg.fleet import KindSummary, Matrix, Ruling
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.verdict import Outcome
@@ -38,7 +38,7 @@ def accepted_view(found: AcceptedKinds) -> View:
         (
             ANSWER[each.ruling.outcome],
             each.source.type,
-            _driver(each.source),
+            build_name(each.source.driver),
             saves(each.source.support),
             each.source.hosts,
             each.available_instances,
@@ -58,10 +58,10 @@ def _row(source: KindSummary, target: KindSummary, ruling: Ruling) -> tuple[Cell
     return (
         ANSWER[ruling.outcome],
         source.type,
-        _driver(source),
+        build_name(source.driver),
         saves(source.support),
         source.hosts,
-        _driver(target),
+        build_name(target.driver),
         loads(target.support),
         target.hosts,
         ANSWER[ruling.way_back],
@@ -72,8 +72,3 @@ def _row(source: KindSummary, target: KindSummary, ruling: Ruling) -> tuple[Cell
 def _full(source: KindSummary, target: KindSummary, ruling: Ruling, position: int) -> tuple[Cell, ...]:
     *most, why = _row(source, target, ruling)
     return (*most, target.available, ruling.negotiated, source.profile, target.profile, why, position)
-
-
-def _driver(kind: KindSummary) -> str | None:
-    build = kind.driver
-    return None if build is None else f"{build.name} {build.version or build.srcversion or ''}".rstrip()

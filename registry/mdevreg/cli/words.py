@@ -103,6 +103,11 @@ def build_columns(build: DriverBuild | None) -> tuple[Cell, ...]:
     return (build.name, build.module, build.kernel_release, build.version, build.srcversion, build.build_id)
 
 
+def build_name(build: DriverBuild | None) -> str | None:
+    """``nvidia 550.90.05``; ``None`` where no driver is bound."""
+    return None if build is None else f"{build.name} {build.version or build.srcversion or ''}".rstrip()
+
+
 def counted(number: int, noun: str) -> str:
     """``1 host``, ``2 hosts``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

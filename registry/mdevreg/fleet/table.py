@@ -24,18 +24,22 @@ CONFLICT, OUT_OF_SYNC, LEFT, SILENT = 1, 2, 4, 8
 #: Any doubt: which one it is makes no difference to an outcome.
 DOUBTFUL = SILENT
 
-_WHEN = datetime(2000, 1, 1, tzinfo=UTC)
+#: The time of all judging: how old facts are is told by doubts.
+WHEN = datetime(2000, 1, 1, tzinfo=UTC)
 #: Plans that are remembered before all are made anew.
 MAX_PLANS = 4_096
 
 
 class RulingTable:
-    """Rulings under one set of rules in force. Filled by whoever asks first; safe to share between threads."""
+    """Rulings under one set of rules in force. Filled by whoever asks first; safe to share between threads.
+
+    ``rules``: those in force, under which all facts are as of ``WHEN``.
+    """
 
     def __init__(self, knowledge: Knowledge, now: datetime) -> None:
         self.knowledge = knowledge
         every = tuple(knowledge.rules.values())
-        self._rules = Rules(in_force=in_force(every, now))
+        self.rules = Rules(in_force=in_force(every, now))
         self.from_us, self.until_us = _standing(every, now)
         self.sound: dict[Kind, dict[Kind, Ruling]] = {}  # source → target → ruling, where nothing is doubtful
         self._doubted: dict[tuple[Kind, Kind, int, int], Ruling] = {}
@@ -62,9 +66,9 @@ class RulingTable:
         key = (source, reported, source_doubts, target_doubts)
         found = self._absent.get(key)
         if found is None:
-            here, there = self._side(source, source_doubts), self._side(source, target_doubts)
+            here, there = self.side(source, source_doubts), self.side(source, target_doubts)
             target = there.evidence if reported else msgspec.structs.replace(there.evidence, changed_at=None)
-            verdict = judge_absent(here, target, "", (), self._rules, _WHEN)
+            verdict = judge_absent(here, target, "", (), self.rules, WHEN)
             found = self._absent[key] = ruling_of(verdict, Outcome.UNKNOWN)
             if reported and not source_doubts and not target_doubts:
                 self.nothing[source] = found
@@ -77,19 +81,19 @@ class RulingTable:
         self.plans[key] = plan
 
     def _judged(self, source: Kind, target: Kind, source_doubts: int, target_doubts: int) -> Ruling:
-        here, there = self._side(source, source_doubts), self._side(target, target_doubts)
+        here, there = self.side(source, source_doubts), self.side(target, target_doubts)
         tried = self.knowledge.tried_between(source.digest, (target.digest,))
-        rules = msgspec.structs.replace(self._rules, outcomes=tried) if tried else self._rules
-        verdict = judge(here, there, rules, _WHEN)
-        back = judge(there, here, rules, _WHEN)
+        rules = msgspec.structs.replace(self.rules, outcomes=tried) if tried else self.rules
+        verdict = judge(here, there, rules, WHEN)
+        back = judge(there, here, rules, WHEN)
         return ruling_of(verdict, on_its_merits(back))
 
-    def _side(self, kind: Kind, doubts: int) -> Side:
+    def side(self, kind: Kind, doubts: int = 0) -> Side:
         """One of the kind, on a host of its own whose facts are as doubtful as said."""
         evidence = msgspec.structs.replace(
             kind.sample.evidence,
-            changed_at=_WHEN,
-            last_seen=None if doubts & SILENT else _WHEN,
+            changed_at=WHEN,
+            last_seen=None if doubts & SILENT else WHEN,
             leaving=bool(doubts & LEFT),
             in_sync=not doubts & OUT_OF_SYNC,
             conflict=bool(doubts & CONFLICT),

@@ -56,6 +56,16 @@ def goal_in(*, driver: str | None = None, profile_from: str | None = None, strea
     return ProfileGoal(host=profile_from) if profile_from is not None else stream_goal(stream or "")
 
 
+def words_of(goal: Goal) -> dict[str, str]:
+    """A goal in the words that ``goal_in`` takes."""
+    match goal:
+        case WantedBuild():
+            return {"driver": str(goal)}
+        case ProfileGoal():
+            return {"profile_from": goal.host}
+    return {"stream": goal.words}
+
+
 def stream_goal(words: str) -> StreamGoal:
     """``saves=8,loads=6..8``. Raises ``UsageError``."""
     found: dict[str, str] = {}

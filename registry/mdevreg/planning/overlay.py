@@ -12,6 +12,7 @@ from mdevreg.facts import Side
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.table import RulingTable
 from mdevreg.fleet.view import FleetView
+from mdevreg.knowledge import Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.planning.goals import Goal, ProfileGoal, StreamGoal
 from mdevreg.profiles import Profile
@@ -54,9 +55,9 @@ class Planned(RulingTable):
 class Overlay:
     """What becomes of each kind under a goal. ``table``: rulings before and after."""
 
-    def __init__(self, view: FleetView, goal: Goal, *, now_us: int) -> None:
-        self.view, self.goal = view, goal
-        self.table = Planned(view.table_at(now_us), now_us=now_us)
+    def __init__(self, view: FleetView, goal: Goal, *, now_us: int, standing: RulingTable | None = None) -> None:
+        self.view, self.goal, self._now_us = view, goal, now_us
+        self.table = Planned(standing or view.table_at(now_us), now_us=now_us)
         self.learned: dict[Kind, Learned] = {}
         self._known = _observed(view) if isinstance(goal, WantedBuild) else {}
         self._there = _of_host(view, goal) if isinstance(goal, ProfileGoal) else {}
@@ -70,6 +71,17 @@ class Overlay:
         if found is None:
             found = self._made[kind] = self._after(kind)
         return found
+
+    def towards(self, goal: Goal) -> Overlay:
+        """The same fleet under another goal."""
+        return Overlay(self.view, goal, now_us=self._now_us)
+
+    def without(self, rule: str) -> Overlay:
+        """The same as if a rule were not."""
+        known = self.table.knowledge
+        rules = {name: each for name, each in known.rules.items() if name != rule}
+        standing = RulingTable(Knowledge(known.entries, rules, known.tried), moment_of(self._now_us))
+        return Overlay(self.view, self.goal, now_us=self._now_us, standing=standing)
 
     def _after(self, kind: Kind) -> Kind:
         goal = self.goal
@@ -115,7 +127,7 @@ class Overlay:
         return min(likeness, key=lambda each: each[:3], default=(None,))[-1]
 
     def _stated(self, kind: Kind, goal: StreamGoal) -> Kind:
-        support = self.view.knowledge.support(kind.digest, kind.profile)
+        support = self.table.knowledge.support(kind.digest, kind.profile)
         if not isinstance(support, StreamSupport) or goal.format not in (None, support.format):
             return kind
         scheme = _scheme(support)

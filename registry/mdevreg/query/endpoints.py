@@ -29,6 +29,9 @@ from mdevreg.logged import (
     TimelinePage,
 )
 from mdevreg.outcomes import OutcomeList, OutcomeReport
+from mdevreg.planning.forecast import UpgradeForecast
+from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import BriefAnswers
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.pages import TargetPage
@@ -47,6 +50,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 _TIMES = ("as_of", "known_at", "snapshot")
+_GOAL = ("where", "driver", "profile_from", "stream")
 _JUDGED = (*_TIMES, "stale_after_s")
 
 #: Endpoints below ``mdevreg.v1.q``.
@@ -106,6 +110,19 @@ QUESTIONS: dict[str, Endpoint] = {
     "regret": Endpoint(
         Regrets, ("since",), ("until", "before", "limit"), "Recorded yes that would now be none, and what came late."
     ),
+    "plan-upgrade": Endpoint(
+        UpgradeForecast,
+        (),
+        (*_GOAL, *_TIMES),
+        "What would become of paths, devices and capacity if some hosts were upgraded.",
+    ),
+    "plan-waves": Endpoint(
+        UpgradeWaves,
+        (),
+        (*_GOAL, "at_once", "per_site", "spare", "return_path", *_TIMES, "limit", "cursor"),
+        "An order of upgrades in which nobody is ever stranded, or why there is none, page by page.",
+    ),
+    "islands": Endpoint(Islands, (), ("where", *_TIMES), "Which kinds reach which: islands, traps, cuts and routes."),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
 

@@ -35,12 +35,19 @@ from mdevreg.fleet import FleetView, Matrix
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
+from mdevreg.planning.asked import IslandsAsked, Planner, UpgradeAsked, WavesAsked
+from mdevreg.planning.forecast import UpgradeForecast
+from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.ordering import Progress
+from mdevreg.planning.waves.paging import Plans
+from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage, page_for
+from mdevreg.query.planning import islands, plan_upgrade, plan_waves, silent
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule, Scope
 from mdevreg.times import micros
@@ -64,6 +71,8 @@ class FleetDoor:
         self, view: Callable[[], FleetView], behind: Callable[[], Door], *, clock: Callable[[], datetime] = now_utc
     ) -> None:
         self._view, self._behind, self._clock = view, behind, clock
+        self._planner = Planner()
+        self.plans = Plans()
 
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
@@ -211,6 +220,27 @@ class FleetDoor:
             entry = view.directory.host(possible(host))
         accepted = view.accepting(entry.host, now_us=micros(now))
         return AcceptedKinds(entry.host, entry.hostname, accepted, view.position, now)
+
+    def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:
+        """What an upgrade would do; nothing is written."""
+        if asked.moment != NOW:
+            return plan_upgrade(self._behind(), asked, now=now)
+        with self._told():
+            return self._planner.forecast(self._view(), asked, now=now, answered=now)
+
+    def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:
+        """An order of an upgrade."""
+        if asked.moment != NOW:
+            return plan_waves(self._behind(), asked, now=now, progress=progress)
+        with self._told():
+            return self._planner.waves(self._view(), asked, now=now, answered=now, progress=progress)
+
+    def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:
+        """The fleet as a graph of kinds."""
+        if asked.moment != NOW:
+            return islands(self._behind(), asked, now=now)
+        with self._told():
+            return self._planner.islands(self._view(), asked, now=now, answered=now)
 
     def _snapshot(self, view: FleetView) -> str:
         return snapshot_of(view.position, self._clock())

@@ -33,12 +33,19 @@ from mdevreg.facts import (
 from mdevreg.fleet import Matrix
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
+from mdevreg.planning.asked import IslandsAsked, UpgradeAsked, WavesAsked
+from mdevreg.planning.forecast import UpgradeForecast
+from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.ordering import Progress
+from mdevreg.planning.waves.paging import joined
+from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.http_link import Link, Reply
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
+from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
 from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
@@ -142,6 +149,26 @@ class HttpDoor:
         """What would become of each kind of the fleet at a host."""
         return self._ask(f"/v1/hosts/{_segment('host', host)}/accepting", AcceptedKinds, NOW)
 
+    def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:  # noqa: ARG002
+        """What an upgrade would do; nothing is written."""
+        return self._ask(
+            "/v1/plan/upgrade", UpgradeForecast, asked.moment, longer_s=FORECAST_S, **upgrade_fields(asked)
+        )
+
+    def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:  # noqa: ARG002
+        """An order of an upgrade, planned by the registry."""
+
+        def page(cursor: str | None) -> UpgradeWaves:
+            return self._ask(
+                "/v1/plan/waves", UpgradeWaves, asked.moment, longer_s=WAVES_S, **waves_fields(asked), cursor=cursor
+            )
+
+        return joined(every_page(page))
+
+    def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:  # noqa: ARG002
+        """The fleet as a graph of kinds."""
+        return self._ask("/v1/islands", Islands, asked.moment, longer_s=FORECAST_S, where=words_of(asked.where) or None)
+
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
         return self._ask("/v1/rules", RuleList, moment)
@@ -217,10 +244,12 @@ class HttpDoor:
     ) -> None:
         self.close()
 
-    def _ask(self, path: str, kind: type[T], moment: Moment, /, **fields: object) -> T:
+    def _ask(self, path: str, kind: type[T], moment: Moment, /, *, longer_s: float = 0.0, **fields: Any) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
         query = {name: _text(value) for name, value in given.items() if value is not None}
-        return self._decoded(self._link.ask("GET", f"{path}?{urlencode(query)}" if query else path), kind)
+        return self._decoded(
+            self._link.ask("GET", f"{path}?{urlencode(query)}" if query else path, longer_s=longer_s), kind
+        )
 
     def _post(self, path: str, body: Any, kind: type[T], *, again: bool = True) -> T:
         """``again``: asking twice does no more than asking once."""

@@ -49,35 +49,43 @@ class Link:
         try:
             connection.connect()
         except OSError as error:
-            raise self._away(error) from error
+            raise self._away(error, self._timeout_s) from error
         self._keep(connection)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, *, again: bool = True) -> Reply:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, *, again: bool = True, longer_s: float = 0.0
+    ) -> Reply:
         """A request and its reply. ``again``: it may be sent twice, where a kept connection turns out to be closed.
 
-        Raises ``UnreachableError``.
+        ``longer_s``: how much longer than others it may take. Raises ``UnreachableError``.
         """
+        timeout_s = self._timeout_s + longer_s
         while again and (connection := self._kept()) is not None:
             try:
-                return self._exchange(connection, method, path, body)
+                return self._exchange(connection, method, path, body, timeout_s)
             except (ConnectionError, HTTPException):  # it was closed while it lay idle
                 connection.close()
             except OSError as error:
                 connection.close()
-                raise self._away(error) from error
+                raise self._away(error, timeout_s) from error
         connection = self._new()
         try:
-            return self._exchange(connection, method, path, body)
+            return self._exchange(connection, method, path, body, timeout_s)
         except (OSError, HTTPException) as error:
             connection.close()
-            raise self._away(error) from error
+            raise self._away(error, timeout_s) from error
 
     def close(self) -> None:
         """Close what is kept. Closing twice is allowed."""
         while self._idle:
             self._idle.pop()[0].close()
 
-    def _exchange(self, connection: HTTPConnection, method: str, path: str, body: bytes | None) -> Reply:
+    def _exchange(
+        self, connection: HTTPConnection, method: str, path: str, body: bytes | None, timeout_s: float
+    ) -> Reply:
+        connection.timeout = timeout_s
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout_s)
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
         connection.request(method, self._base + path, body, headers)
         response = connection.getresponse()
@@ -109,9 +117,9 @@ class Link:
         if len(self._idle) > KEPT:
             self._idle.popleft()[0].close()
 
-    def _away(self, error: Exception) -> UnreachableError:
+    def _away(self, error: Exception, timeout_s: float) -> UnreachableError:
         if isinstance(error, TimeoutError):
-            return UnreachableError(f"no answer from {self.shown} within {self._timeout_s:g} s")
+            return UnreachableError(f"no answer from {self.shown} within {timeout_s:g} s")
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         return UnreachableError(f"no registry answers at {self.shown} ({why}); is mdevreg-server running there?")
 

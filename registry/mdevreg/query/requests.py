@@ -28,9 +28,12 @@ from mdevreg.logged import (
 )
 from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
 from mdevreg.outcomes import OutcomeDraft
+from mdevreg.planning.asked import IslandsAsked, UpgradeAsked, WavesAsked
+from mdevreg.planning.goals import Goal, goal_in
+from mdevreg.planning.waves.limits import MANY, Limits
 from mdevreg.query.batch import MAX_PAIRS, Asked
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
-from mdevreg.rules import Rule
+from mdevreg.rules import Rule, scope_in
 from mdevreg.shapes import Count, Digest, Line, Name, Path, Strict, Time
 from mdevreg.verdict import Outcome
 
@@ -88,7 +91,41 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     as_of: Time | None = None
     known_at: Count | Time | None = None
     snapshot: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
+    where: Line | None = None  # hosts, as ``sources``
+    driver: Line | None = None  # NAME VERSION …: what hosts are upgraded to; or
+    profile_from: Path | None = None  # a host that has it; or
+    stream: Line | None = None  # saves=V,loads=V..V
+    at_once: Annotated[int, Meta(ge=1, le=MANY)] | None = None
+    per_site: Annotated[int, Meta(ge=1, le=MANY)] | None = None
+    spare: Annotated[int, Meta(ge=0, le=MANY)] | None = None
+    return_path: bool | None = None
     stale_after_s: Annotated[float, Meta(ge=0, le=MAX_STALE_AFTER_S)] = DEFAULT_STALE_AFTER_S
+
+    @property
+    def upgrade(self) -> UpgradeAsked:
+        """Which upgrade is asked about. Raises ``UsageError``."""
+        return UpgradeAsked(self.goal, scope_in(self.where or ""), self.moment)
+
+    @property
+    def waves(self) -> WavesAsked:
+        """Which order of an upgrade is asked for. Raises ``UsageError``."""
+        limits = Limits(
+            at_once=self.at_once or 1,
+            per_site=self.per_site,
+            spare=self.spare or 0,
+            return_path=bool(self.return_path),
+        )
+        return WavesAsked(self.goal, scope_in(self.where or ""), limits, self.moment)
+
+    @property
+    def islands(self) -> IslandsAsked:
+        """Which map is asked for. Raises ``UsageError``."""
+        return IslandsAsked(scope_in(self.where or ""), self.moment)
+
+    @property
+    def goal(self) -> Goal:
+        """What hosts are to become. Raises ``UsageError``."""
+        return goal_in(driver=self.driver, profile_from=self.profile_from, stream=self.stream)
 
     @property
     def moment(self) -> Moment:
