@@ -24,6 +24,7 @@ limits = st.builds(
     per_site=st.sampled_from((None, 1, 2)),
     spare=st.sampled_from((0, 0, 0, 0, 1, 2)),
     return_path=st.booleans(),
+    reload=st.sampled_from((False, False, True)),
 )
 
 

@@ -12,6 +12,7 @@ from mdevreg.planning.goals import Goal, stream_goal
 from mdevreg.planning.overlay import Overlay
 from mdevreg.planning.selecting import select
 from mdevreg.planning.waves.grounds import Grounds
+from mdevreg.planning.waves.limits import Limits
 from mdevreg.records import Device, DriverBuild, MdevType, Parent
 from mdevreg.rules import FLEET, Scope
 from mdevreg.times import micros
@@ -25,7 +26,12 @@ VERSIONS = ((1, 1), (2, 1), (3, 1), (3, 2), (4, 3))
 
 
 def parent(
-    name: str, version: tuple[int, int], offers: dict[str, int | None], devices: Sequence[tuple[str, int]] = ()
+    name: str,
+    version: tuple[int, int],
+    offers: dict[str, int | None],
+    devices: Sequence[tuple[str, int]] = (),
+    *,
+    driver: str = "mtty",
 ) -> Parent:
     """A parent. ``offers``: free instances by type; ``devices``: (type, number)."""
     types = tuple(
@@ -41,7 +47,7 @@ def parent(
     return Parent(
         path=f"{ROOT}/{name}",
         name=name,
-        driver=DriverBuild(name="mtty", module="mtty", version=str(version[0])),
+        driver=DriverBuild(name=driver, module=driver, version=str(version[0])),
         types=types,
         devices=tuple(Device(name=uuid_of(number), type=kind) for kind, number in devices),
     )
@@ -61,9 +67,11 @@ def fleets(draw: st.DrawFn, *, hosts: int = 4, devices: int = 2) -> list[ModelHo
                 kind: draw(st.sampled_from((0, 1, 1, 2)))
                 for kind in draw(st.sampled_from((("a",), ("a",), ("a", "b"))))
             }
-            there = [(draw(st.sampled_from(sorted(offers))), next(numbers)) for _ in range(left)]
-            left = 0
-            parents.append(parent(name, version, dict(offers), there))
+            here = left if name == "mtty2" else draw(st.integers(0, left))
+            left -= here
+            there = [(draw(st.sampled_from(sorted(offers))), next(numbers)) for _ in range(here)]
+            driver = draw(st.sampled_from(("mtty", "other"))) if name == "mtty2" else "mtty"
+            parents.append(parent(name, version, dict(offers), there, driver=driver))
         silent = draw(st.sampled_from((*(1.0,) * 15, 9_999.0)))
         site = draw(st.sampled_from(("x", "y")))
         found.append(ModelHost(f"h{at}", f"host-{at}", site=site, parents=tuple(parents), silent_s=silent))
@@ -86,6 +94,18 @@ def grounds_of(view: FleetView, goal: Goal, where: Scope = FLEET) -> Grounds:
 
 
 GOALS = st.sampled_from(
-    ("saves=4,loads=3..4", "saves=4,loads=1..4", "saves=3,loads=2..3", "saves=4", "saves=2,loads=1..2")
+    (
+        "saves=4,loads=3..4",
+        "saves=4,loads=1..4",
+        "saves=3,loads=2..3,format=mtty",
+        "saves=2,loads=1..3",
+        "saves=4,format=mtty",
+        "saves=4,loads=2..4,format=mtty",
+    )
 )
 goals = GOALS.map(stream_goal)
+
+
+def stated(hosts: int = 3, **limits: object) -> Limits:
+    """Limits with so many hosts at once."""
+    return Limits(at_once=hosts, **limits)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from mdevreg.cli.words import ANSWER, EXIT_CODE, build_name, counted, where_read
 from mdevreg.planning.forecast import NoReturn, PathChange, StrandedGroup, Stranding, Trial, UpgradeForecast
 from mdevreg.records import DriverBuild
 from mdevreg.support import Support
-from mdevreg.verdict import Outcome
+from mdevreg.verdict import CODES, Outcome
 
 _COLUMNS = (
     "before",
@@ -25,11 +25,14 @@ _COLUMNS = (
     "paths",
     "why",
 )
+_TABLE = ("before", "after", "type", "from", "to", "paths", "why")
 _SENTENCE = {
     Outcome.COMPATIBLE: "yes: nothing is lost by it",
     Outcome.INCOMPATIBLE: "no: something is lost by it",
     Outcome.UNKNOWN: "unknown: whether something is lost depends on what is not known",
 }
+#: What marks hosts that are upgraded.
+_MARK = " (upgraded)"
 #: Groups of devices, and turned paths, in a table; all of them are in JSON and CSV.
 SHOWN = 10
 
@@ -41,7 +44,7 @@ def forecast_view(found: UpgradeForecast) -> View:
         document=document_of(found),
         sheet=Sheet(_COLUMNS, rows),
         head=tuple(_head(found)),
-        table=Sheet(_COLUMNS, rows[:SHOWN]),
+        table=Sheet(_TABLE, [_short(change) for change in found.paths.changes[:SHOWN]]),
         foot=tuple(_foot(found)),
         exit_code=EXIT_CODE[found.outcome],
     )
@@ -81,6 +84,19 @@ def _row(change: PathChange) -> tuple[Cell, ...]:
         change.target_upgraded,
         change.paths,
         " ".join(change.codes),
+    )
+
+
+def _short(change: PathChange) -> tuple[Cell, ...]:
+    """The same as a table has room for: formats and what speaks for it aside."""
+    return (
+        ANSWER[change.before],
+        ANSWER[change.after],
+        change.type,
+        f"{build_name(change.source.driver)}{_MARK * change.source_upgraded}",
+        f"{build_name(change.target.driver)}{_MARK * change.target_upgraded}",
+        change.paths,
+        " ".join(code for code in change.codes if CODES[code][0] is not Outcome.COMPATIBLE) or change.codes[-1],
     )
 
 

@@ -13,6 +13,7 @@ from mdevreg.planning.islands import Island, Islands
 from mdevreg.verdict import Outcome
 
 _COLUMNS = ("island", "type", "driver", "saves", "loads", "hosts", "devices", "moves_inside", "to", "from", "note")
+_TABLE = ("island", "type", "driver", "saves", "loads", "hosts", "devices", "to", "from", "note")
 #: Routes that are listed.
 SHOWN = 10
 
@@ -29,7 +30,7 @@ def islands_view(found: Islands) -> View:
     return View(
         document=document_of(found),
         sheet=Sheet(_COLUMNS, rows),
-        table=Sheet(_COLUMNS, rows),
+        table=Sheet(_COLUMNS, rows).only(_TABLE),
         head=(Line(head, outcome),),
         foot=tuple(_foot(found)),
         exit_code=EXIT_CODE[outcome],
@@ -38,7 +39,7 @@ def islands_view(found: Islands) -> View:
 
 def _rows(island: Island) -> Iterator[tuple[Cell, ...]]:
     note = "trap" if island.trap else "source" if island.source else None
-    for kind in island.kinds:
+    for at, kind in enumerate(island.kinds):
         yield (
             island.number,
             kind.type,
@@ -46,7 +47,7 @@ def _rows(island: Island) -> Iterator[tuple[Cell, ...]]:
             saves(kind.support),
             loads(kind.support),
             kind.hosts,
-            island.devices,
+            None if at else island.devices,  # of the island: told once
             island.inside,
             " ".join(map(str, island.to)),
             " ".join(map(str, island.from_)),
@@ -71,8 +72,10 @@ def _foot(found: Islands) -> Iterator[Line]:
 
 
 def _range(each: CommonRange) -> str:
-    span = "no version in common" if each.empty else f"[{each.lowest or '…'}, {each.highest or '…'}]"
+    span = f"[{each.lowest or '…'}, {each.highest or '…'}]"
     told = f"{each.type}: all {counted(each.hosts, 'host')} load {each.format} {span}"
+    if each.empty:
+        told = f"{each.type}: no {each.format} version is loaded by all {counted(each.hosts, 'host')}"
     if not each.saved and not each.empty:
         told += ", not all that is saved today"
     for hosts, bound in ((each.narrowed_below, "below"), (each.narrowed_above, "above")):

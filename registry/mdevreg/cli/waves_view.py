@@ -76,6 +76,8 @@ def _head(found: UpgradeWaves) -> Iterator[Line]:
 def _blocked(why: Blocked) -> str:
     devices = ", ".join(why.devices) + (", …" if why.needed > len(why.devices) else "")
     codes = f" ({' '.join(why.codes)})" if why.codes else ""
+    if not why.needed:
+        return f"{why.host} can't go: {why.text}{codes}"
     return f"{why.host} can't be emptied of {counted(why.needed, 'device')} {why.type} ({devices}): {why.text}{codes}"
 
 

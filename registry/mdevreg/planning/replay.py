@@ -36,6 +36,11 @@ class Bound(Protocol):
         ...
 
     @property
+    def reload(self) -> bool:
+        """Whether only drivers are loaded anew."""
+        ...
+
+    @property
     def return_path(self) -> bool:
         """Whether a device could come back to its old host, upgraded."""
         ...
@@ -89,7 +94,10 @@ class Staying(msgspec.Struct):
 
 
 class Site(msgspec.Struct):
-    """One host. ``slots``: by parent and type. ``good``: its facts are. ``wanted``: it is to be upgraded."""
+    """One host. ``slots``: by parent and type. ``good``: its facts are. ``wanted``: it is to be upgraded.
+
+    ``away``: parents that are away now.
+    """
 
     name: str
     site: str | None
@@ -97,7 +105,7 @@ class Site(msgspec.Struct):
     devices: dict[str, Staying]
     good: bool = True
     wanted: bool = False
-    up: bool = True
+    away: frozenset[str] = frozenset()
 
     def claimed(self, parent: str) -> str | None:
         """The type of what the plan brought to a parent: it takes no other then."""
@@ -108,7 +116,7 @@ class Site(msgspec.Struct):
     def usable(self, parent: str, kind: str) -> int:
         """How many more devices of a type a parent takes."""
         slot = self.slots.get((parent, kind))
-        if slot is None or not self.up or not self.good or self.claimed(parent) not in (None, kind):
+        if slot is None or parent in self.away or not self.good or self.claimed(parent) not in (None, kind):
             return 0
         return slot.free
 
@@ -143,14 +151,15 @@ class Replay:
         self.faults += [f"there is no host {name}" for name in hosts if name not in self.sites]
         self._bounds(away)
         for site in away:
-            site.up = False
+            site.away = self._leaving(site)
             self._show(site)
-            if site.devices:
-                self.faults.append(f"{site.name} is upgraded with {len(site.devices)} devices on it")
+            there = [device for device in site.devices.values() if device.parent in site.away]
+            if there:
+                self.faults.append(f"{site.name} is upgraded with {len(there)} devices on what is away")
         if len(self.faults) == before:
             self.faults += self._short()
         for site in away:
-            site.up, site.wanted = True, False
+            site.away, site.wanted = frozenset(), False
             for slot in site.slots.values():
                 slot.side = slot.after
             self._show(site)
@@ -158,6 +167,12 @@ class Replay:
     def unfinished(self) -> list[str]:
         """Hosts that were to be upgraded and are not."""
         return [site.name for site in self.sites.values() if site.wanted]
+
+    def _leaving(self, site: Site) -> frozenset[str]:
+        """The parents that are away while a host is upgraded: all, or those that become others."""
+        changing = {parent for (parent, _), slot in site.slots.items() if slot.after is not slot.side}
+        everything = {parent for parent, _ in site.slots} | {device.parent for device in site.devices.values()}
+        return frozenset(changing if self._bound.reload else everything)
 
     def _migrate(self, step: Step, hosts: tuple[str, ...]) -> None:
         source, target = self.sites.get(step.source), self.sites.get(step.target)

@@ -119,7 +119,7 @@ QUESTIONS: dict[str, Endpoint] = {
     "plan-waves": Endpoint(
         UpgradeWaves,
         (),
-        (*_GOAL, "at_once", "per_site", "spare", "return_path", *_TIMES, "limit", "cursor"),
+        (*_GOAL, "at_once", "per_site", "spare", "return_path", "reload", *_TIMES, "limit", "cursor"),
         "An order of upgrades in which nobody is ever stranded, or why there is none, page by page.",
     ),
     "islands": Endpoint(Islands, (), ("where", *_TIMES), "Which kinds reach which: islands, traps, cuts and routes."),

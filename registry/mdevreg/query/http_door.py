@@ -140,7 +140,7 @@ class HttpDoor:
 
     def matrix(self, sources: Scope, targets: Scope, *, now: datetime) -> Matrix:  # noqa: ARG002  (the registry has a clock)
         """Every kind that some hosts offer against every kind of its type that others do."""
-        said = {
+        said: dict[str, Any] = {
             name: words for name, scope in (("sources", sources), ("targets", targets)) if (words := words_of(scope))
         }
         return self._ask("/v1/matrix", Matrix, NOW, **said)

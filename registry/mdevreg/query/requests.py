@@ -99,6 +99,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     per_site: Annotated[int, Meta(ge=1, le=MANY)] | None = None
     spare: Annotated[int, Meta(ge=0, le=MANY)] | None = None
     return_path: bool | None = None
+    reload: bool | None = None
     stale_after_s: Annotated[float, Meta(ge=0, le=MAX_STALE_AFTER_S)] = DEFAULT_STALE_AFTER_S
 
     @property
@@ -114,6 +115,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             per_site=self.per_site,
             spare=self.spare or 0,
             return_path=bool(self.return_path),
+            reload=bool(self.reload),
         )
         return WavesAsked(self.goal, scope_in(self.where or ""), limits, self.moment)
 

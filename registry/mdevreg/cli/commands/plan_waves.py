@@ -40,6 +40,7 @@ EVERY_S = 0.5
 @click.option("--per-site", type=click.IntRange(1, MANY), help="Of them at one site.")
 @click.option("--spare", type=click.IntRange(0, MANY), default=0, help="Free instances of each type that stay.")
 @click.option("--keep-return-path", is_flag=True, help="Devices go only where they could come back from.")
+@click.option("--reload", is_flag=True, help="Only the driver is loaded anew: what is under others stays.")
 @click.pass_obj
 def command(
     session: Session,
@@ -52,6 +53,7 @@ def command(
     per_site: int | None,
     spare: int,
     keep_return_path: bool,
+    reload: bool,
 ) -> View:
     """Order an upgrade in waves, with the migrations of each, so that no device is ever without a place to go.
 
@@ -62,7 +64,7 @@ def command(
     Exit code: 0 an order of all hosts, 1 there is none, 3 none was found, or it depends on what is not known.
     """
     goal = goal_in(driver=driver, profile_from=profile_from, stream=stream)
-    limits = Limits(at_once=at_once, per_site=per_site, spare=spare, return_path=keep_return_path)
+    limits = Limits(at_once=at_once, per_site=per_site, spare=spare, return_path=keep_return_path, reload=reload)
     asked = WavesAsked(goal, hosts_of(where), limits, session.moment)
     with session.door() as door:
         progress = _Progress(shown=session.width is not None and sys.stderr is not None)

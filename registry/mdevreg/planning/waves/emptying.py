@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mdevreg.fleet.kinds import Kind
-from mdevreg.planning.waves.nodes import Device, Node, Room, Stage
+from mdevreg.planning.waves.nodes import STAGES, Device, Node, Room, Stage
 from mdevreg.planning.waves.yard import Yard
 
 
@@ -29,13 +29,13 @@ def empty(yard: Yard, node: Node) -> list[Move] | None:
     """Move all devices of a host away and send it; ``None``: no way was found, and nothing has changed."""
     for stages in _STAGES:
         mark = yard.mark()
-        moves = _moves(yard, node, stages)
+        moves = moves_of(yard, node, stages)
         if moves is not None:
             yard.send(node)
             if not yard.broken():
                 return moves
         yard.undo(mark)
-        if not node.devices:
+        if not node.leaving:
             return None
     return None
 
@@ -63,12 +63,12 @@ def homes(device: Device) -> list[Kind]:
     return [node.after(room.kinds[name]) for room in node.rooms if name in room.kinds]
 
 
-def _moves(yard: Yard, node: Node, stages: Sequence[Stage]) -> list[Move] | None:
-    if not node.sound and node.devices:
+def moves_of(yard: Yard, node: Node, stages: Sequence[Stage] = STAGES) -> list[Move] | None:
+    """Move all devices of a host away, those with the fewest kinds of places first; ``None``: one found no place."""
+    if not node.sound and node.leaving:
         return None
     moves: list[Move] = []
-    # Those with the fewest kinds of places choose first.
-    for device in sorted(node.devices, key=lambda each: (len(yard.taking(each.kind)), each.kind.order, each.name)):
+    for device in sorted(node.leaving, key=lambda each: (len(yard.taking(each.kind)), each.kind.order, each.name)):
         room = _room(yard, device, node, stages)
         if room is None:
             return None

@@ -27,7 +27,8 @@ class Grounds(NamedTuple):
 
     def yard(self, limits: Limits) -> Yard:
         """The fleet as it is, to be planned on."""
-        nodes = (Node(entry, at, self.stage(entry), self.overlay.after) for at, entry in enumerate(self.entries))
+        after, reload = self.overlay.after, limits.reload
+        nodes = (Node(entry, at, self.stage(entry), after, reload=reload) for at, entry in enumerate(self.entries))
         return Yard(nodes, _Accepts(self.overlay), limits)
 
     def stage(self, entry: HostEntry) -> Stage:
@@ -45,7 +46,7 @@ class Grounds(NamedTuple):
         """Devices on hosts to be upgraded that no way leads to a place that stays."""
         yard = self.yard(limits)
         old = (node for node in yard.nodes.values() if node.stage == "old")
-        return frozenset(device.name for node in old for device in node.devices if yard.hops.of(device.kind) == NEVER)
+        return frozenset(device.name for node in old for device in node.leaving if yard.hops.of(device.kind) == NEVER)
 
     def with_spares(self, like: HostEntry, count: int) -> Grounds:
         """With empty hosts like one of them, to be upgraded too."""
@@ -74,8 +75,9 @@ class Grounds(NamedTuple):
     def again(self, yard: Yard, limits: Limits) -> Yard:
         """The fleet after another upgrade of the same hosts, to be planned on."""
         for node in yard.nodes.values():
-            if node.stage == "new":
-                node.stage, node.after = "old", self.overlay.after
+            node.after = self.overlay.after
+            changes = any(node.after(kind) is not kind for room in node.rooms for kind in room.kinds.values())
+            node.stage = "old" if node.host in self.chosen and changes else "fixed"
         return Yard(yard.nodes.values(), _Accepts(self.overlay), limits)
 
 

@@ -32,6 +32,7 @@ class Hops:
             for device in node.devices:
                 devices.setdefault(device.kind.type, {})[device.kind] = None
         self._hops: dict[Kind, int] = {}
+        self._staying = staying
         for name in passing.keys() | devices.keys():
             every = {**passing.get(name, {}), **devices.get(name, {})}
             self._count(every, list(staying.get(name, {})), list(passing.get(name, {})), accepts)
@@ -39,6 +40,10 @@ class Hops:
     def of(self, kind: Kind) -> int:
         """Hops of a kind; ``NEVER``: no way leads to a place that stays."""
         return self._hops.get(kind, 1)
+
+    def staying(self, kind: str) -> Iterable[Kind]:
+        """The kinds of places of a type that will not change any more."""
+        return self._staying.get(kind, ())
 
     def of_host(self, node: Node) -> int:
         """The most of all that a host has; what can't ever leave aside."""

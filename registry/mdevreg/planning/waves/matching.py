@@ -29,7 +29,7 @@ class _Alike(NamedTuple):
 
 def match(yard: Yard, node: Node) -> list[Move] | None:
     """As ``empty``. Raises ``MissingExtraError`` ([plan])."""
-    if not node.sound and node.devices:
+    if not node.sound and node.leaving:
         return None
     program = _Program(yard, node)
     for _ in range(TRIES):
@@ -54,7 +54,7 @@ class _Program:
     def __init__(self, yard: Yard, node: Node) -> None:
         self._yard = yard
         self._groups: dict[Kind, list[Device]] = {}
-        for device in sorted(node.devices, key=lambda each: each.name):
+        for device in sorted(node.leaving, key=lambda each: each.name):
             self._groups.setdefault(device.kind, []).append(device)
         self._alike = self._rooms(node)
         self._counts = [
@@ -87,7 +87,7 @@ class _Program:
             for place in self._yard.taking(kind):
                 for stage in _COST:
                     rooms = (room for room in self._yard.rooms(stage, place) if room.node is not node)
-                    widest = nlargest(len(node.devices), rooms, key=lambda room: room.usable(place.type))
+                    widest = nlargest(len(node.leaving), rooms, key=lambda room: room.usable(place.type))
                     chosen.update(dict.fromkeys(widest if may_go(self._yard, devices[0], place) else ()))
         found: dict[_Alike, list[Room]] = {}
         for room in chosen:

@@ -18,14 +18,18 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class Room:
-    """One parent. ``kinds`` and ``free`` by type; ``claim``: the type of what the plan brought, while it is there."""
+    """One parent. ``kinds`` and ``free`` by type; ``claim``: the type of what the plan brought, while it is there.
 
-    __slots__ = ("arrivals", "claim", "free", "kinds", "node", "parent")
+    ``stays``: it is not away while its host is upgraded.
+    """
+
+    __slots__ = ("arrivals", "claim", "free", "kinds", "node", "parent", "stays")
 
     def __init__(self, node: Node, parent: str, kinds: dict[str, Kind], free: dict[str, int]) -> None:
         self.node, self.parent, self.kinds, self.free = node, parent, kinds, free
         self.claim: str | None = None
         self.arrivals = 0
+        self.stays = False
 
     def usable(self, kind: str) -> int:
         """How many devices of a type it would take now."""
@@ -50,13 +54,22 @@ class Node:
 
     __slots__ = ("after", "devices", "host", "name", "number", "rooms", "site", "sound", "stage", "up")
 
-    def __init__(self, entry: HostEntry, number: int, stage: Stage, after: Callable[[Kind], Kind]) -> None:
+    def __init__(
+        self, entry: HostEntry, number: int, stage: Stage, after: Callable[[Kind], Kind], *, reload: bool = False
+    ) -> None:
         self.host, self.name, self.site, self.sound = entry.host, entry.name, entry.site, entry.sound
         self.number, self.stage, self.up = number, stage, True
         self.after = after
         self.rooms = [_room(self, entry, at) for at in range(len(entry.layout.parents))]
+        for room in self.rooms:
+            room.stays = reload and all(after(kind) is kind for kind in room.kinds.values())
         by_name = {room.parent: room for room in self.rooms}
         self.devices = [Device(ref.name, ref.kind, by_name[ref.parent]) for ref in entry.devices]
+
+    @property
+    def leaving(self) -> list[Device]:
+        """The devices that must go before it is upgraded."""
+        return [device for device in self.devices if not device.room.stays]
 
 
 def _room(node: Node, entry: HostEntry, at: int) -> Room:

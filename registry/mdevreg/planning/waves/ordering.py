@@ -47,7 +47,7 @@ def order(yard: Yard, progress: Progress = lambda _done, _of: None) -> Order:
 
 def _turn(yard: Yard, node: Node) -> tuple[int, int, int]:
     """What is farthest from where it may stay comes first, then who has the fewest devices."""
-    return (-yard.hops.of_host(node), len(node.devices), node.number)
+    return (-yard.hops.of_host(node), len(node.leaving), node.number)
 
 
 def _wave(
@@ -79,6 +79,6 @@ def _wave(
 
 def _signature(node: Node) -> object:
     """Hosts with the same devices and rooms are in the same case, near enough for one wave."""
-    devices = frozenset(Counter((device.kind, device.exempt) for device in node.devices).items())
+    devices = frozenset(Counter((device.kind, device.exempt) for device in node.leaving).items())
     rooms = tuple((tuple(room.kinds.items()), tuple(room.free.items()), room.claim) for room in node.rooms)
     return (devices, rooms, node.sound)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from mdevreg.fleet.kinds import Kind
-from mdevreg.planning.waves.emptying import homes, may_go
+from mdevreg.planning.waves.emptying import homes, may_go, moves_of
 from mdevreg.planning.waves.grounds import Grounds
 from mdevreg.planning.waves.hops import NEVER
 from mdevreg.planning.waves.nodes import STAGES, Device, Node
@@ -42,7 +42,7 @@ class _Looking:
         return self._together([device for _, devices in groups for device in devices])
 
     def _groups(self) -> list[tuple[Kind, list[Device]]]:
-        devices = sorted(self._node.devices, key=lambda each: (each.kind.order, each.name))
+        devices = sorted(self._node.leaving, key=lambda each: (each.kind.order, each.name))
         return [
             (found[0].kind, found)
             for _, each in groupby(devices, key=lambda one: one.kind.order)
@@ -78,8 +78,19 @@ class _Looking:
         if any(True for _ in self._yard.scarce()) or self._scarce_then(devices):
             few = f"fewer than {self._yard.limits.spare} instances of a type would be spare"
             return self._said("spare", devices, 0, None, few)
-        text = "they have no places all together, or devices elsewhere would lose their last one"
-        return self._said("stranding", devices, 0, None, text)
+        return self._said("stranding", devices, 0, None, self._harm())
+
+    def _harm(self) -> str:
+        """Who would be stranded if it were emptied as well as may be."""
+        mark = self._yard.mark()
+        moves = moves_of(self._yard, self._node)
+        if moves is not None:
+            self._yard.send(self._node)
+        harmed = [f"{device.name} on {node.name}" for device, node in self._yard.stranded()]
+        self._yard.undo(mark)
+        if moves is None:
+            return "there are places for each of them, not for all together"
+        return f"while it is away there would be no place to go for {', '.join(sorted(harmed)[:NAMED])}"
 
     def _scarce_then(self, devices: list[Device]) -> bool:
         own: dict[str, int] = {}
@@ -102,7 +113,7 @@ class _Looking:
         return found
 
     def _nearest(self, kind: Kind) -> Ruling | None:
-        places = self._yard.places(kind.type)
+        places = self._yard.hops.staying(kind.type)
         return min(
             (self._table.ruling(kind, each) for each in places), key=lambda each: RANK[each.outcome], default=None
         )

@@ -51,7 +51,7 @@ class Search:
 
     def _waves(self, node: Node) -> Iterator[Wave]:
         """Each way to empty a host, carried out while it is looked at."""
-        if not node.sound and node.devices:
+        if not node.sound and node.leaving:
             return
         for assigned in self._assigned(node):
             mark = self._yard.mark()
@@ -63,7 +63,7 @@ class Search:
 
     def _assigned(self, node: Node) -> list[_Assigned]:
         """Every way to deal the devices of a host to rooms, of those that are alike one."""
-        devices = sorted(node.devices, key=lambda each: (each.kind.order, each.exempt, each.name))
+        devices = sorted(node.leaving, key=lambda each: (each.kind.order, each.exempt, each.name))
         rooms = [room for other in self._yard.nodes.values() if other is not node for room in other.rooms]
         found: list[_Assigned] = []
         self._deal(devices, [room for room in rooms if room.node.up and room.node.sound], [], found)

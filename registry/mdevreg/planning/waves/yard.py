@@ -55,10 +55,6 @@ class Yard:
             found = self._taking[kind] = [place for place in places if self._accepts(kind, place)]
         return found
 
-    def places(self, kind: str) -> Iterable[Kind]:
-        """The kinds of places of a type that there are, and will be."""
-        return self._places.get(kind, ())
-
     def rooms(self, stage: Stage, place: Kind) -> dict[Room, None]:
         """The open rooms of a kind of places on hosts of a stage, in the order in which they opened."""
         return self._open.get((stage, place), _NONE)
@@ -179,7 +175,7 @@ class Yard:
     def _refresh(self, room: Room) -> None:
         """Bring what is counted to what the room is now."""
         node, shown = room.node, self._shown.get(room, {})
-        there = node.up and node.sound
+        there = (node.up or room.stays) and node.sound
         now = {name: usable for name in room.kinds if there and (usable := room.usable(name)) > 0}
         if now == shown:
             return
