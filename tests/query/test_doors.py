@@ -12,6 +12,7 @@ import pytest
 from contracts.deed_contract import DeedContract
 from contracts.door_contract import DoorContract, OpenDoor
 from contracts.past_contract import PastContract
+from contracts.plan_contract import PlanContract
 from contracts.rule_contract import RuleContract
 from mdevreg import query
 from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisionError
@@ -116,6 +117,10 @@ class TestDoors(DoorContract):
 
 class TestPast(PastContract):
     """Every door of a registry tells the same past."""
+
+
+class TestPlans(PlanContract):
+    """Every door of a registry plans alike."""
 
 
 class TestRules(RuleContract):

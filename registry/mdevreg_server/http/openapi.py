@@ -69,6 +69,15 @@ _ABOUT = {
     "decision": "Only reports of that decision.",
     "source": "Only reports of that source's profile, by its digest.",
     "target": "Only reports of that target's profile.",
+    "where": "Only such hosts: KEY=PATTERN|PATTERN, several separated by spaces; keys as of a rule's scope.",
+    "driver": "What hosts are upgraded to: NAME VERSION, or NAME KEY=VALUE; or else",
+    "profile_from": "a host that has what they are to have; or else",
+    "stream": "what their streams become: saves=V,loads=V..V[,format=NAME].",
+    "at_once": "Hosts away at a time; default 1.",
+    "per_site": "Of them at one site.",
+    "spare": "Free instances of each type in use that stay.",
+    "return_path": "Devices go only where they could come back from.",
+    "reload": "Only the driver is loaded anew: what is under other drivers of a host stays.",
 }
 #: What makes an entry of the log that has a name.
 _CREATING = ("addRule", "recordDecision", "reportOutcome")

@@ -40,7 +40,7 @@ class Plans:
 
     def go_on(self, cursor: str, rows: int) -> UpgradeWaves:
         """A further page. Raises ``UsageError`` (BAD_CURSOR, PLAN_GONE)."""
-        name, _, place = cursor.partition(".")
+        name, _, place = cursor.partition("-")
         if not place.isdecimal() or len(place) > len("1000000000"):
             raise UsageError(f"{cursor[:80]!r} is no cursor of a plan; ask without one to begin", code="BAD_CURSOR")
         whole = self._kept.get(name)
@@ -75,4 +75,4 @@ def _page(whole: UpgradeWaves, name: str, first: int, rows: int) -> UpgradeWaves
             there = wave.migrations[max(0, begin - place - 1) : stop - place - 1]
             found.append(structs.replace(wave, migrations=there))
         place = after
-    return structs.replace(whole, waves=tuple(found), next=f"{name}.{end}" if end < place else None)
+    return structs.replace(whole, waves=tuple(found), next=f"{name}-{end}" if end < place else None)
