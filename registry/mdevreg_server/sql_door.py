@@ -30,23 +30,15 @@ from mdevreg.facts import (
     RuleList,
     Side,
 )
-from mdevreg.fleet import FleetView
 from mdevreg.knowledge import supports_of
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
-from mdevreg.planning.asked import IslandsAsked, Planner, UpgradeAsked, WavesAsked
-from mdevreg.planning.forecast import UpgradeForecast
-from mdevreg.planning.islands import Islands
-from mdevreg.planning.waves.ordering import Progress
-from mdevreg.planning.waves.paging import Plans
-from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.names import possible
-from mdevreg.query.planning import silent
 from mdevreg.query.questions import answered
 from mdevreg.query.reporting import report_of
 from mdevreg.rules import Rule
-from mdevreg.times import micros, moment_of
+from mdevreg.times import moment_of
 from mdevreg_server import keeping, minutes, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
@@ -64,8 +56,8 @@ from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
 from mdevreg_server.histories import history_of
 from mdevreg_server.log_pages import log_page
-from mdevreg_server.panorama import view_at
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
+from mdevreg_server.sql_planning import SqlPlanning
 from mdevreg_server.tables import HostFact
 from mdevreg_server.timeline_pages import timeline_page
 
@@ -86,14 +78,13 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlDoor:
+class SqlDoor(SqlPlanning):
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:
+        super().__init__()
         self.engine, self._clock = engine, clock
         self._beliefs = Beliefs()
-        self._planner = Planner()
-        self.plans = Plans()
 
     @contextmanager
     def _reading(self, moment: Moment, *, empty: bool = False) -> Iterator[tuple[sa.Connection, At]]:
@@ -235,27 +226,6 @@ class SqlDoor:
         """The driver builds of the fleet, by name, then most hosts first."""
         with self._reading(moment) as (connection, when):
             return Drivers(when.position, spread_of(connection, when), when.snapshot)
-
-    def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:
-        """What an upgrade would do; nothing is written."""
-        view, clock = self._fleet(asked.moment, now)
-        return self._planner.forecast(view, asked, now=clock, answered=now)
-
-    def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:
-        """An order of an upgrade."""
-        view, clock = self._fleet(asked.moment, now)
-        return self._planner.waves(view, asked, now=clock, answered=now, progress=progress)
-
-    def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:
-        """The fleet as a graph of kinds."""
-        view, clock = self._fleet(asked.moment, now)
-        return self._planner.islands(view, asked, now=clock, answered=now)
-
-    def _fleet(self, moment: Moment, now: datetime) -> tuple[FleetView, datetime]:
-        """The fleet at a moment, and the time that it is looked at."""
-        clock = moment.as_of or now
-        with self._reading(moment) as (connection, when):
-            return view_at(connection, when, micros(clock)), clock
 
     @property
     def auditor(self) -> SqlAuditor:

@@ -1,9 +1,9 @@
 """`make bench`: how fast, as ratios inside one run. Absolute figures move with the machine; ratios are to be read.
 
 ARGS: ``--rounds N`` (default 5), ``--records N`` (default 10000),
-``--only ingest|latency|agent|storm|partitions|queries|network|past|audit``, ``--hosts N`` (default 10000: the fleet
-of storm, queries and network), ``--rows N`` (a length of history for past; may be given several times),
-``--log-rows N`` (default 200000: of audit), ``--markdown FILE`` (the tables of queries, network and audit).
+``--only ingest|latency|agent|storm|partitions|queries|network|past|planning|audit``, ``--hosts N`` (default 10000:
+the fleet of storm, queries and network), ``--rows N`` (a length of history for past; may be given several times),
+``--log-rows N`` (default 200000: of audit), ``--markdown FILE`` (the tables of queries, network, planning and audit).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "past": lambda given: {"rounds": given.rounds, "sizes": given.rows or (100_000, 1_000_000)},
     "queries": lambda given: {"rounds": given.rounds, "hosts": given.hosts},
     "network": lambda given: {"rounds": given.rounds, "hosts": given.hosts},
+    "planning": lambda given: {"rounds": given.rounds, "sizes": (1_000, 10_000, 100_000)},
     "audit": lambda given: {"rounds": given.rounds, "rows": given.log_rows},
 }
 

@@ -211,10 +211,12 @@ class _Map:
     def _example(self, kind: Kind) -> str:
         """A host that has a kind: the first by name."""
         if self._named is None:
-            self._named = {}
-            for entry in sorted(self._selection.hosts_of(self._view), key=lambda each: each.name):
-                for _, each in entry.layout.slots:
-                    self._named.setdefault(each, entry.name)
+            found: dict[Kind, str] = {}
+            for entry in self._selection.hosts_of(self._view):
+                for each in {kind for _, kind in entry.layout.slots}:
+                    if each not in found or entry.name < found[each]:
+                        found[each] = entry.name
+            self._named = found
         return self._named[kind]
 
     def _hosts_named(self, kinds: Iterable[Kind]) -> tuple[str, ...]:
