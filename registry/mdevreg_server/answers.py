@@ -125,13 +125,17 @@ ENDPOINTS: dict[str, Endpoint] = {
         limit=ask.limit or DEFAULT_ROWS,
     ),
     "schema": lambda _, ask: schemas(ask.name),
+    "distribution": lambda door, ask: door.distribution(ask.distributed),
+    "trend": lambda door, ask: door.trend(ask.trend),
+    "upgrades": lambda door, ask: door.upgrades(ask.upgraded),
+    "stragglers": lambda door, ask: door.stragglers(ask.straggling),
 }
 
 #: Questions that a door in this process may answer from memory (``door_for``).
-NEAR = frozenset({"accepting", "can-migrate", "can-migrate-batch", "matrix", "targets", "targets-page"})
+NEAR = frozenset({"accepting", "can-migrate", "can-migrate-batch", "distribution", "matrix", "targets", "targets-page"})
 
 #: Of these, what may take longer than other questions should wait.
-_LONG = frozenset({"accepting", "matrix", "targets", "targets-page"})
+_LONG = frozenset({"accepting", "distribution", "matrix", "targets", "targets-page"})
 
 Decision = Callable[[Decisions, Decide], Any]
 

@@ -59,6 +59,7 @@ from mdevreg_server.log_pages import log_page
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.tables import HostFact
 from mdevreg_server.timeline_pages import timeline_page
+from mdevreg_server.tracking import SqlTracking
 
 
 def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # noqa: ARG001  (one signature for all doors)
@@ -77,7 +78,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlDoor:
+class SqlDoor(SqlTracking):
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:
