@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -25,8 +23,6 @@ from mdevreg_server.upgrade_pages import upgrade_page
 class SqlTracking(ABC):
     """The four questions, over SQL: part of ``SqlDoor``."""
 
-    _clock: Callable[[], datetime]
-
     @abstractmethod
     def _reading(self, moment: Moment, *, empty: bool = False) -> AbstractContextManager[tuple[sa.Connection, At]]: ...
 
@@ -43,7 +39,7 @@ class SqlTracking(ABC):
     def trend(self, asked: TrendAsked) -> Trend:
         """How many hosts ran which driver build, time after time."""
         with self._reading(asked.moment) as (connection, when):
-            return trend_at(connection, asked, when, self._clock())
+            return trend_at(connection, asked, when)
 
     def upgrades(self, asked: UpgradesAsked) -> UpgradePage:
         """The newest of some upgrades, oldest first, page by page."""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 
 import sqlalchemy as sa
 
+from mdevreg.moments import moment_in
 from mdevreg.rules import FLEET, Scope
 from mdevreg.runs import Run
 from mdevreg.scopes import fits, told_of
-from mdevreg.times import micros, moment_of
+from mdevreg.times import micros
 from mdevreg.trends import Trend, TrendAsked, step_of, times_of, trend_of
 from mdevreg_server import tables
-from mdevreg_server.asking import LATEST, At
+from mdevreg_server.asking import At
 from mdevreg_server.runs import Named, runs_upto
 from mdevreg_server.tables import table_of
 
 _COLUMNS = table_of(tables.DriverBuild).c
 
 
-def trend_at(connection: sa.Connection, asked: TrendAsked, when: At, now: datetime) -> Trend:
-    """The trend that ends with a moment. Raises ``UsageError``."""
-    times = times_of(asked, now if when.as_of == LATEST else moment_of(when.as_of))
+def trend_at(connection: sa.Connection, asked: TrendAsked, when: At) -> Trend:
+    """The trend that ends with a moment: where that is now, with the time in its token. Raises ``UsageError``."""
+    end = moment_in(when.snapshot).as_of
+    assert end is not None, "a token has both times"
+    times = times_of(asked, end)
     times_us = [micros(time) for time in times]
     going = sa.or_(_COLUMNS.valid_to_us > times_us[0], _COLUMNS.ended_at > when.known_at)
     runs = runs_upto(connection, when, going, _COLUMNS.valid_from_us <= times_us[-1])

@@ -48,8 +48,8 @@ _ABOUT = {
     "table": "host, parent, offer, device, driver, or profile.",
     "after": "Only entries after this log position; of timelines, rows that were still believed after it.",
     "upto": "Only entries up to this log position.",
-    "since": "Only what was recorded (of timelines: true) then or later.",
-    "until": "Only what was recorded (of timelines: true) before then.",
+    "since": "Only what was recorded (of timelines and upgrades: true) then or later.",
+    "until": "Only what was recorded (of timelines and upgrades: true) before then.",
     "offset": "So many bytes of the first entry's body are had.",
     "max_bytes": "Bytes of bodies in one page.",
     "capacity": "Free instances count too.",
@@ -69,6 +69,11 @@ _ABOUT = {
     "decision": "Only reports of that decision.",
     "source": "Only reports of that source's profile, by its digest.",
     "target": "Only reports of that target's profile.",
+    "by": "Count by groups: site, model, or type.",
+    "where": "Only there: KEY=PATTERN|PATTERN, several separated by spaces; keys as of a rule's scope.",
+    "driver": "A driver's name; of stragglers, the build that is wanted: NAME [VERSION] [KEY=VALUE …].",
+    "over_s": "The period that ends with the moment, in seconds.",
+    "step_s": "How far times are apart, in seconds; without it, as far as gives about a dozen of them.",
 }
 #: What makes an entry of the log that has a name.
 _CREATING = ("addRule", "recordDecision", "reportOutcome")
