@@ -33,6 +33,7 @@ class Mdevreg(Questions):
         "export": f"{_COMMANDS}.export",
         "blame": f"{_COMMANDS}.blame",
         "drivers": f"{_COMMANDS}.drivers",
+        "upgrades": f"{_COMMANDS}.upgrades",
         "decisions": f"{_COMMANDS}.decisions",
         "outcome": f"{_COMMANDS}.outcome",
         "regret": f"{_COMMANDS}.regret",
