@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from mdevreg import query
+from mdevreg.claims import Learned
 from mdevreg.cli.upgrade_words import change_of, effect_of, first_line, runs
 from mdevreg.distribution import Distribution
 from mdevreg.facts import Drivers
 from mdevreg.records import DriverBuild
 from mdevreg.stragglers import Stragglers
 from mdevreg.streams import Exact, Range
-from mdevreg.support import Learned, NoSupport, StreamSupport
+from mdevreg.support import NoSupport, StreamSupport
 from mdevreg.trends import Trend
 from mdevreg.upgrades import StreamEffect, UpgradePage
 from mdevreg.versions import stated

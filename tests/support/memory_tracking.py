@@ -59,7 +59,9 @@ def builds_of(parent: Parent) -> list[DriverBuild]:
 class MemoryTracking:
     """Part of ``MemoryDoor``."""
 
-    position: int
+    @property
+    def position(self) -> int:
+        raise NotImplementedError
 
     def _lives(self, moment: Moment) -> list[Life]:
         raise NotImplementedError
@@ -99,11 +101,14 @@ class MemoryTracking:
     def _groups(
         self, life: Life, parent: Parent, build: DriverBuild, asked: DistributionAsked
     ) -> Iterator[tuple[str | None, Profile | None]]:
+        told: dict[str, tuple[str | None, ...]]
         told = {"host": life.names, "site": (life.facts.site,), "parent": (parent.name,), **told_of(build)}
         profiles = [profile_of_type(parent, kind) for kind in parent.types]
         mine: list[Profile | None] = [profile for profile in profiles if profile.driver == build]
         for profile in mine or [None]:
-            kind = {} if profile is None else {"type": (profile.type,), "device_api": (profile.device_api,)}
+            kind: dict[str, tuple[str | None, ...]] = {}
+            if profile is not None:
+                kind = {"type": (profile.type,), "device_api": (profile.device_api,)}
             model, name = (None, None) if profile is None else (model_of(profile), profile.type)
             if fits(asked.where, told | kind):
                 yield {None: None, "site": life.facts.site, "model": model, "type": name}[asked.by], profile

@@ -34,7 +34,9 @@ from mdevreg.trends import TrendAsked
 @click.option("--step", metavar="PERIOD", help="With --over: how far times are apart.")
 @click.pass_obj
 def command(session: Session, *, by: By | None, where: tuple[str, ...], over: str | None, step: str | None) -> View:
-    """Count the fleet's driver builds: hosts, parents, and what each saves and loads.
+    """Count driver builds, and what they save and load.
+
+    By hosts and parents; with --over, at several times by hosts.
 
     Keys of --where: host, site, parent, type, device_api, driver, kernel_release, version, srcversion, build_id; with
     --over neither parent, type nor device_api. A model is NVML's name of a card, else the PCI ids of its VFs.
