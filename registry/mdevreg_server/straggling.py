@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.nearest import nearest
 from mdevreg.query.names import possible
+from mdevreg.records import ModuleFile
 from mdevreg.rules import FLEET
 from mdevreg.runs import Run
 from mdevreg.scopes import fits, told_of
@@ -22,12 +23,20 @@ from mdevreg.stragglers import (
     behind,
     check_scope,
     concerns,
+    differs,
+    loaded_from,
 )
+from mdevreg.wire import decode_parent
 from mdevreg_server import tables
 from mdevreg_server.among import among
 from mdevreg_server.asking import At
+from mdevreg_server.hosts import document_in
 from mdevreg_server.runs import Named, in_some, names_of, runs_at
+from mdevreg_server.tables import RecordLog
 from mdevreg_server.telling import Words
+
+#: host and path of a parent
+_Place = tuple[str, str]
 
 
 def stragglers_at(connection: sa.Connection, asked: StragglersAsked, when: At) -> Stragglers:
@@ -47,7 +56,7 @@ def stragglers_at(connection: sa.Connection, asked: StragglersAsked, when: At) -
         wanted=str(asked.wanted),
         hosts=hosts,
         behind=len(late),
-        stragglers=tuple(_told(connection, page, when)),
+        stragglers=tuple(each for each in _told(connection, asked, page, when) if each.half or not asked.half),
         next=page[-1].host if len(page) < len(after) else None,
         snapshot=when.snapshot,
     )
@@ -71,12 +80,14 @@ def _hosts(connection: sa.Connection, asked: StragglersAsked, when: At) -> Itera
             yield host, runs
 
 
-def _told(connection: sa.Connection, page: list[Behind], when: At) -> Iterator[Straggler]:
+def _told(connection: sa.Connection, asked: StragglersAsked, page: list[Behind], when: At) -> Iterator[Straggler]:
     names = names_of(connection, when, (each.host for each in page))
-    devices = _devices(connection, page, when)
+    devices, files = _devices(connection, page, when), _files(connection, page, when)
     words = Words(connection, when)
     for each in page:
         named = names.get(each.host, Named(each.host))
+        found = [(run, file) for run in each.runs if (file := files.get((each.host, run.path), {}).get(_module(run)))]
+        other = [(run, file) for run, file in found if differs(file, run.build)]
         yield Straggler(
             host=each.host,
             hostname=named.hostname,
@@ -86,12 +97,32 @@ def _told(connection: sa.Connection, page: list[Behind], when: At) -> Iterator[S
             site=named.site,
             upgraded=each.upgraded,
             devices=sum(devices.get((each.host, path), 0) for path in each.paths),
+            half=sum(asked.wanted.is_met_by(loaded_from(file, run.build)) for run, file in other),
+            on_disk=tuple(sorted({file for _, file in other}, key=repr)),
         )
 
 
-def _devices(connection: sa.Connection, page: list[Behind], when: At) -> dict[tuple[str, str], int]:
+def _module(run: Run) -> str:
+    return run.build.module or ""
+
+
+def _files(connection: sa.Connection, page: list[Behind], when: At) -> dict[_Place, dict[str, ModuleFile]]:
+    """The files of parents' modules, by host and path, from their documents; none of those that were pruned."""
+    wanted = {(each.host, path) for each in page for path in each.paths}
+    found: dict[_Place, dict[str, ModuleFile]] = {}
+    for some in in_some([each.host for each in page]):
+        there = when.rows(tables.Parent)
+        source = sa.join(there, RecordLog, RecordLog.position == there.position)
+        told = sa.select(there.host, there.path, there.position, RecordLog.body).select_from(source)
+        for row in connection.execute(told.where(among(connection, there.host, some))):
+            if row.body and (row.host, row.path) in wanted:
+                found[row.host, row.path] = decode_parent(document_in(row.body, row.position).raw).modules
+    return found
+
+
+def _devices(connection: sa.Connection, page: list[Behind], when: At) -> dict[_Place, int]:
     """How many devices there are, by host and path."""
-    found: dict[tuple[str, str], int] = {}
+    found: dict[_Place, int] = {}
     for some in in_some([each.host for each in page]):
         there = when.rows(tables.Device)
         counted = sa.select(there.host, there.path, sa.func.count().label("devices")).where(

@@ -172,11 +172,12 @@ def test_no_profile_depends_on_it() -> None:
         modules={"nvidia": ModuleFile(path="/lib/modules/x/nvidia.ko", version="580.95.05")},
     )
     profiles = Profiles()
-    for of in (
-        lambda parent: profile_of_type(parent, parent.types[0]),
-        lambda parent: profile_of_device(parent, parent.devices[0]),
-    ):
-        assert profiles.digest(of(with_file)) == profiles.digest(of(PARENT))
+
+    def digests(parent: Parent) -> list[str]:
+        of_both = (profile_of_type(parent, parent.types[0]), profile_of_device(parent, parent.devices[0]))
+        return [profiles.digest(profile) for profile in of_both]
+
+    assert digests(with_file) == digests(PARENT)
     assert b"modules" not in wire.encode(PARENT)
 
 

@@ -10,14 +10,23 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from mdevreg import query
 from mdevreg.claims import Learned
-from mdevreg.cli.upgrade_words import change_of, effect_of, first_line, runs
+from mdevreg.cli.upgrade_words import (
+    STRAGGLER_COLUMNS,
+    change_of,
+    effect_of,
+    first_line,
+    runs,
+    standing_of,
+    straggler_rows,
+)
 from mdevreg.distribution import Distribution
 from mdevreg.facts import Drivers
-from mdevreg.records import DriverBuild
-from mdevreg.stragglers import Stragglers
+from mdevreg.records import DriverBuild, ModuleFile
+from mdevreg.stragglers import Straggler, Stragglers
 from mdevreg.streams import Exact, Range
 from mdevreg.support import NoSupport, StreamSupport
 from mdevreg.trends import Trend
@@ -27,6 +36,7 @@ from support.command_line import CommandLine
 from support.databases import sqlite_url
 from support.door_fleet import fill
 from support.registry import migrated
+from support.small_fleet import NOW
 
 THEN = ("--as-of", "2026-11-24T00:00:07Z")
 
@@ -146,7 +156,8 @@ def test_stragglers_exit_1_while_there_are_some(fleet: CommandLine) -> None:
     done = fleet("upgrades", "stragglers", "--driver", "mtty 2")
     assert (done.code, done.first) == (1, "2 of 7 hosts that have mtty: not yet at mtty 2")
     beta = next(each.split() for each in done.out.splitlines() if each.startswith("beta"))
-    assert beta == ["beta", "lab", "2026-11-24T00:00:05Z", "3", "mtty", "1", "0"]
+    assert beta == ["beta", "lab", "2026-11-24T00:00:05Z", "3", "mtty", "1", "0", "0", "-"]
+    assert "beta" not in fleet("upgrades", "stragglers", "--driver", "mtty 2", "--half").out
     rows = _rows(fleet("upgrades", "stragglers", "--driver", "mtty 2", "-o", "csv").out)
     assert [(row["hostname"], row["from_version"]) for row in rows] == [("beta", "3"), ("eta", "")]
     document = json.loads(fleet("upgrades", "stragglers", "--driver", "mtty 2", "-o", "json").out)
@@ -179,6 +190,15 @@ def test_what_can_not_be_meant_is_told(fleet: CommandLine, argv: list[str], told
     done = fleet(*argv)
     assert (done.code, done.out) == (2, "")
     assert told in done.err
+
+
+def test_what_is_half_done_is_told() -> None:
+    """How many hosts only have to load it."""
+    half = Straggler("h", "hv", (DriverBuild(name="x"),), NOW, ("p",), half=1, on_disk=(ModuleFile(version="2"),))
+    found = Stragglers(1, "x 2", 3, 2, (half, structs.replace(half, half=0)))
+    assert standing_of(found) == "2 of 3 hosts that have x: not yet at x 2; on 1 host it is on disk, and not loaded"
+    (row,) = straggler_rows(half)
+    assert dict(zip(STRAGGLER_COLUMNS, row, strict=True))["on_disk"] == "2"
 
 
 def test_builds_and_effects_in_words() -> None:

@@ -15,7 +15,8 @@ from msgspec import structs
 from mdevreg.distribution import GROUPS, DistributionAsked
 from mdevreg.errors import NotFoundError
 from mdevreg.facts import NOW, Moment
-from mdevreg.query.tracking import upgrade_pages
+from mdevreg.query.tracking import straggler_pages, upgrade_pages
+from mdevreg.records import ModuleFile
 from mdevreg.rules import Scope
 from mdevreg.stragglers import StragglersAsked
 from mdevreg.times import moment_of
@@ -115,6 +116,51 @@ def test_a_late_record_changes_what_is_known_of_an_upgrade_and_not_what_was_know
 
         assert steps(NOW) == [("1", "2"), ("2", "3")]
         assert steps(Moment(known_at=position)) == [("1", "3")]
+
+
+def _fitted(number: int, loaded: str, *on_disk: ModuleFile) -> list[bytes]:
+    parents = [mtty(version=loaded, devices=[number]), mtty("mtty2", version=loaded)]
+    files = [{"mtty": file} for file in on_disk]
+    fitted = [structs.replace(parent, modules=each) for parent, each in zip(parents, files, strict=False)]
+    return Publisher(f"host-{number}").snapshot(look(*fitted, *parents[len(fitted) :], hostname=f"hv-{number}"))
+
+
+def test_half_upgraded_hosts_have_the_build_on_disk(desk: Desk) -> None:
+    """By the documents of their parents; what an agent does not tell, or can't read, is not known."""
+    wanted = ModuleFile(path="/lib/modules/x/mtty.ko", version="2")
+    records = [
+        *_fitted(1, "1", wanted),
+        *_fitted(2, "1", ModuleFile(path="/lib/modules/x/mtty.ko", version="1")),
+        *_fitted(3, "1", ModuleFile(path="/lib/modules/x/mtty.ko.zst", error="zstd is not readable here")),
+        *_fitted(4, "1"),
+        *_fitted(5, "2", wanted, wanted),
+        *_fitted(6, "1", structs.replace(wanted, version="3"), wanted),
+    ]
+    desk.take(*records)
+    states = states_told(records)
+    memory = MemoryDoor([MemoryHost(host, tuple(told)) for host, told in states.items()])
+    with SqlDoor(desk.engine, lambda: moment_of(desk.now_us)) as door:
+        for asked in (
+            StragglersAsked(wanted_in("mtty 2")),
+            StragglersAsked(wanted_in("mtty 2"), half=True),
+            StragglersAsked(wanted_in("mtty 2"), half=True, limit=2),
+            StragglersAsked(wanted_in("mtty 3"), half=True),
+        ):
+            found = [each for page in straggler_pages(door, asked) for each in page.stragglers]
+            assert found == [each for page in straggler_pages(memory, asked) for each in page.stragglers]
+            told = {each.hostname: (each.half, [file.version for file in each.on_disk]) for each in found}
+            if not asked.half:
+                nothing: tuple[int, list[str]] = (0, [])
+                assert told == {
+                    "hv-1": (1, ["2"]),
+                    "hv-2": nothing,
+                    "hv-3": nothing,
+                    "hv-4": nothing,
+                    "hv-6": (1, ["2", "3"]),
+                }
+            elif asked.wanted.version == "2":
+                assert told.keys() == {"hv-1", "hv-6"}
+        assert door.stragglers(StragglersAsked(wanted_in("mtty 2"), half=True, limit=2)).next == "host-2"
 
 
 @contextmanager

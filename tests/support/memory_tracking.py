@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -206,6 +207,7 @@ class MemoryTracking:
                         site=life.facts.site,
                         upgraded=len(mine) - len(other),
                         devices=sum(len(parent.devices) for _, parent in other),
+                        **_on_disk(asked, other),
                     )
                 )
         drivers = {b.name for life in lives for parent in life.states[-1].parents for b in builds_of(parent)}
@@ -213,9 +215,22 @@ class MemoryTracking:
             raise NotFoundError("driver", asked.wanted.name, nearest(asked.wanted.name, drivers))
         page = [each for each in late if each.host > (asked.cursor or "")]
         following = page[asked.limit - 1].host if len(page) > asked.limit else None
-        told_page = tuple(page[: asked.limit])
+        told_page = tuple(each for each in page[: asked.limit] if each.half or not asked.half)
         snapshot = self._told(asked.moment)
         return Stragglers(self.position, str(asked.wanted), hosts, len(late), told_page, following, snapshot)
+
+
+def _on_disk(asked: StragglersAsked, runs: list[tuple[DriverBuild, Parent]]) -> dict[str, Any]:
+    half, files = 0, []
+    for build, parent in runs:
+        file = parent.modules.get(build.module or "")
+        if file is None:
+            continue
+        said = {key: getattr(file, key) for key in ("version", "srcversion", "build_id")}
+        if any(value not in (None, getattr(build, key)) and getattr(build, key) for key, value in said.items()):
+            files.append(file)
+            half += asked.wanted.is_met_by(msgspec.structs.replace(build, **said))
+    return {"half": half, "on_disk": tuple(sorted(set(files), key=repr))}
 
 
 def _since(life: Life, path: str, build: DriverBuild) -> datetime:

@@ -8,7 +8,7 @@ from mdevreg.cli.driver_words import BUILD, shortened
 from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell
 from mdevreg.cli.words import age, build_columns, counted
-from mdevreg.records import DriverBuild
+from mdevreg.records import DriverBuild, ModuleFile
 from mdevreg.stragglers import Straggler, Stragglers
 from mdevreg.support import StreamSupport
 from mdevreg.upgrades import StreamEffect, Upgrade
@@ -20,10 +20,10 @@ UPGRADE_COLUMNS = (
 )
 UPGRADE_SHOWN = ("last_at", "hostname", "driver", "change", "kind", "parents", "devices", "gap", "streams")
 STRAGGLER_COLUMNS = (
-    *("hostname", "host", "site", "since", "runs", "parents", "upgraded", "devices"),
+    *("hostname", "host", "site", "since", "runs", "parents", "upgraded", "half", "devices", "on_disk"),
     *(f"from_{column}" for column in BUILD),
 )
-STRAGGLER_SHOWN = ("hostname", "site", "since", "runs", "parents", "upgraded", "devices")
+STRAGGLER_SHOWN = ("hostname", "site", "since", "runs", "parents", "upgraded", "half", "devices", "on_disk")
 _KEYS = (("version", ""), ("kernel_release", "kernel "), ("srcversion", "srcversion "), ("build_id", "build-id "))
 
 
@@ -132,7 +132,9 @@ def standing_of(found: Stragglers) -> str:
         return f"no host there has {name}"
     if not found.behind:
         return f"all {counted(found.hosts, 'host')} that have {name} are at {found.wanted}"
-    return f"{found.behind} of {counted(found.hosts, 'host')} that have {name}: not yet at {found.wanted}"
+    half = sum(each.half > 0 for each in found.stragglers)
+    waiting = f"; on {counted(half, 'host')} it is on disk, and not loaded" if half else ""
+    return f"{found.behind} of {counted(found.hosts, 'host')} that have {name}: not yet at {found.wanted}{waiting}"
 
 
 def straggler_rows(straggler: Straggler) -> Iterator[tuple[Cell, ...]]:
@@ -146,9 +148,16 @@ def straggler_rows(straggler: Straggler) -> Iterator[tuple[Cell, ...]]:
             runs(build),
             " ".join(straggler.parents),
             straggler.upgraded,
+            straggler.half,
             straggler.devices,
+            " ".join(dict.fromkeys(on_disk(file) for file in straggler.on_disk)) or None,
             *build_columns(build),
         )
+
+
+def on_disk(file: ModuleFile) -> str:
+    """What tells a module's file from others."""
+    return file.version or file.srcversion or file.build_id or "another build"
 
 
 def runs(build: DriverBuild) -> str:

@@ -129,7 +129,7 @@ QUESTIONS: dict[str, Endpoint] = {
     "stragglers": Endpoint(
         Stragglers,
         ("driver",),
-        ("where", "limit", "cursor", *_TIMES),
+        ("where", "half", "limit", "cursor", *_TIMES),
         "Hosts that have a driver and not the build of it that is wanted, page by page.",
     ),
 }

@@ -93,6 +93,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     by: By | None = None
     where: Line | None = None  # as ``sources``
     driver: Line | None = None  # its name; of stragglers, a build: NAME [VERSION] [KEY=VALUE …]
+    half: bool | None = None
     over_s: Annotated[int, Meta(ge=1, le=MAX_OVER_S)] | None = None
     step_s: Annotated[int, Meta(ge=1, le=MAX_OVER_S)] | None = None
     as_of: Time | None = None
@@ -177,6 +178,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return StragglersAsked(
             wanted=wanted_in(self.need("driver")),
             where=scope_in(self.where or ""),
+            half=bool(self.half),
             limit=self.limit or DEFAULT_STRAGGLERS,
             cursor=self.cursor,
             moment=self.moment,

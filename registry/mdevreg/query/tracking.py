@@ -46,8 +46,9 @@ class RemoteTracking(ABC):
 
     def stragglers(self, asked: StragglersAsked) -> Stragglers:
         """Hosts that have a driver and not the build of it that is wanted, page by page."""
-        fields = {"driver": build_words(asked.wanted), "limit": asked.limit, "cursor": asked.cursor}
-        return self._tracked("stragglers", Stragglers, asked.moment, fields | {"where": _scope_words(asked.where)})
+        fields: dict[str, Any] = {"driver": build_words(asked.wanted), "limit": asked.limit, "cursor": asked.cursor}
+        fields |= {"where": _scope_words(asked.where), "half": asked.half or None}
+        return self._tracked("stragglers", Stragglers, asked.moment, fields)
 
 
 def upgrade_pages(door: Door, asked: UpgradesAsked) -> Iterator[UpgradePage]:

@@ -72,6 +72,7 @@ _ABOUT = {
     "by": "Count by groups: site, model, or type.",
     "where": "Only there: KEY=PATTERN|PATTERN, several separated by spaces; keys as of a rule's scope.",
     "driver": "A driver's name; of stragglers, the build that is wanted: NAME [VERSION] [KEY=VALUE …].",
+    "half": "Only hosts on which the build is on disk and not loaded.",
     "over_s": "The period that ends with the moment, in seconds.",
     "step_s": "How far times are apart, in seconds; without it, as far as gives about a dozen of them.",
 }

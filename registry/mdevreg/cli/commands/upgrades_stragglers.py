@@ -24,22 +24,25 @@ BEHIND = 1
     cls=Question,
     examples=(
         ('mdevreg upgrades stragglers --driver "nvidia 580.95.05"', "Which hosts have nvidia, and not this version?"),
+        ('mdevreg upgrades stragglers --driver "nvidia 580.95.05" --half', "Where does it only have to be loaded?"),
         ('mdevreg upgrades stragglers --driver "mlx5_vfio_pci srcversion=8E6F" --where site=a', "By another key."),
     ),
 )
 @click.option("--driver", "words", required=True, metavar="BUILD", help="NAME [VERSION] [KEY=VALUE …], in quotes.")
 @click.option("--where", multiple=True, metavar="KEY=PATTERN", help="Only there; several of one key: one must fit.")
+@click.option("--half", is_flag=True, help="Only hosts on which it is on disk, and not loaded.")
 @click.pass_obj
-def command(session: Session, *, words: str, where: tuple[str, ...]) -> View:
+def command(session: Session, *, words: str, where: tuple[str, ...], half: bool) -> View:
     """List hosts that have a driver, and not yet the build of it that is wanted.
 
-    With what they run, since when, and how many devices are there. A host with several parents may be half done. Keys
-    of a build: version, srcversion, build_id, kernel_release. Keys of --where: these, host, site, driver.
+    With what they run, since when, and how many devices are there; on how many of a host's parents the wanted build
+    runs (UPGRADED), or is on disk and has to be loaded (HALF), and what else is on disk that does not run. Keys of a
+    build: version, srcversion, build_id, kernel_release. Keys of --where: these, host, site, driver.
 
     Exit codes: 0 all hosts are there, 1 some are not.
     """
     moment = session.moment
-    asked = StragglersAsked(wanted_in(words), scope_of(where, "--where"), MAX_STRAGGLERS, None, moment)
+    asked = StragglersAsked(wanted_in(words), scope_of(where, "--where"), half, MAX_STRAGGLERS, None, moment)
     with session.door() as door:
         pages = list(straggler_pages(door, asked))
     late = sorted((each for page in pages for each in page.stragglers), key=lambda each: (each.hostname, each.host))
