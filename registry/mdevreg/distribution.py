@@ -119,7 +119,6 @@ _Place = tuple[str | None, DriverBuild]
 class _Count:
     def __init__(self, asked: DistributionAsked, understand: Understand) -> None:
         self._asked, self._understand = asked, understand
-        self._typed = bool(asked.where.type or asked.where.device_api)
         self._hosts: Counter[_Place] = Counter()
         self._parents: Counter[_Place] = Counter()
         self._streams: Counter[tuple[_Place, StreamShare]] = Counter()
@@ -145,7 +144,7 @@ class _Count:
     ) -> Iterator[_Place]:
         told = {"host": standing.names, "site": (standing.site,), "parent": (parent.name,), **told_of(build)}
         offered = [each for digest in parent.profiles if (each := self._understand(digest))[0].driver == build]
-        if not offered and not self._typed and fits(self._asked.where, told):
+        if not offered and fits(self._asked.where, told):
             yield (standing.site if self._asked.by == "site" else None, build)
         for profile, support in offered:
             if fits(self._asked.where, {**told, "type": (profile.type,), "device_api": (profile.device_api,)}):

@@ -123,7 +123,7 @@ def gap_of(move: Move, offers: Sequence[Offered]) -> Gap | None:
     for turn in move.turns:
         types = {offer.type for offer in _last(turn, offers)}
         ends += [min(offer.end_us, turn.after.begin_us) for offer in _last(turn, offers)]
-        begins += [max(offer.begin_us, turn.after.begin_us) for offer in _under(turn.after, offers, types)]
+        begins += [offer.begin_us for offer in _under(turn.after, offers, types)]
     if not ends or (begins and min(begins) <= max(ends)):
         return None
     begin = moment_of(max(ends))

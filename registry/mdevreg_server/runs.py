@@ -67,8 +67,8 @@ def hosts_begun(
 
 
 def run_of(row: Any, when: At) -> Run:
-    """A row of the table as a run, as it was known: an end that nobody knew of, or that is still to come, is none."""
-    over = row["ended_at"] <= when.known_at and row["valid_to_us"] <= when.as_of
+    """A row of the table as a run, as it was known: an end that nobody knew of is none."""
+    over = row["ended_at"] <= when.known_at
     return Run(
         host=row["host"],
         path=row["path"],

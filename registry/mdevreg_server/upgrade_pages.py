@@ -169,7 +169,7 @@ class _Telling:
 
 
 def _offered(row: sa.RowMapping, when: At) -> Offered:
-    over = row["ended_at"] <= when.known_at and row["valid_to_us"] <= when.as_of
+    over = row["ended_at"] <= when.known_at
     return Offered(
         path=row["path"],
         type=row["type"],

@@ -21,7 +21,7 @@ from mdevreg.rules import Scope
 from mdevreg.stragglers import StragglersAsked
 from mdevreg.times import moment_of
 from mdevreg.trends import TrendAsked
-from mdevreg.upgrades import Upgrade, UpgradesAsked
+from mdevreg.upgrades import Gap, Upgrade, UpgradesAsked
 from mdevreg.wanted import wanted_in
 from mdevreg_server import upgrade_pages as pages
 from mdevreg_server.engine import open_engine
@@ -116,6 +116,28 @@ def test_a_late_record_changes_what_is_known_of_an_upgrade_and_not_what_was_know
 
         assert steps(NOW) == [("1", "2"), ("2", "3")]
         assert steps(Moment(known_at=position)) == [("1", "3")]
+
+
+def test_a_gap_is_open_until_it_is_known_and_true_that_it_ended(desk: Desk) -> None:
+    """Emptied before, offered again a second after; asked in between, and as known before it was told."""
+    publisher = Publisher("host-1")
+    before, after = mtty(version="1", devices=[1]), mtty(version="2")
+    records = publisher.snapshot(look(before))
+    for each in (structs.replace(before, types=(), devices=()), structs.replace(after, types=()), after):
+        records += publisher.changes(look(each))
+    desk.take(*records[:-1])
+    desk.take(records[-1])
+    with SqlDoor(desk.engine, lambda: moment_of(desk.now_us)) as door:
+
+        def told(moment: Moment) -> tuple[Gap | None, int, tuple[int, ...]]:
+            (found,) = door.upgrades(UpgradesAsked(moment=moment)).upgrades
+            return found.gap, found.devices, found.positions
+
+        begin, end = (EPOCH_START + timedelta(seconds=second) for second in (4, 6))
+        assert told(NOW) == (Gap(begin, end, 2.0), 0, (4, 5, 6))
+        still = (Gap(begin, None, None), 0, (4, 5))
+        assert told(Moment(EPOCH_START + timedelta(seconds=5))) == still
+        assert told(Moment(known_at=5)) == still
 
 
 def _fitted(number: int, loaded: str, *on_disk: ModuleFile) -> list[bytes]:
