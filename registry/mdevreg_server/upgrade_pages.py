@@ -1,7 +1,8 @@
 """Pages of upgrades, from SQL: the newest are looked for by an index, and what each did is read for a page's alone.
 
 The work follows the number of upgrades asked for: where too few of the newest beginnings of runs were upgrades, four
-times as many are looked at. A scope that fits few may come to one pass over the whole table.
+times as many are looked at; of few hosts, all. A scope of parents or builds that fits few may come to one pass over
+the whole table.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from mdevreg.knowledge import Knowledge
 from mdevreg.nearest import nearest
 from mdevreg.query.cursors import cursor_after, key_in
 from mdevreg.query.names import possible
+from mdevreg.rules import FLEET, Scope
+from mdevreg.scopes import fits, told_of
 from mdevreg.support import Support
 from mdevreg.timeline import OPEN
 from mdevreg.times import micros, moment_of
@@ -31,6 +34,7 @@ from mdevreg_server.asking import At
 from mdevreg_server.evidence import find_host
 from mdevreg_server.intervals import shapes
 from mdevreg_server.runs import Named, hosts_begun, in_some, names_of, runs_upto
+from mdevreg_server.scoped import hosts_within
 from mdevreg_server.sides import Interned
 from mdevreg_server.tables import table_of
 from mdevreg_server.telling import Words
@@ -39,6 +43,8 @@ from mdevreg_server.timelines import BEFORE_ALL, newest_begun
 _COLUMNS = table_of(tables.DriverBuild).c
 #: Beginnings of runs that are looked at first, for each upgrade asked for: most hosts have some parents.
 _RUNS_EACH = 8
+#: So many hosts are looked at as they are, instead of the newest beginnings.
+FEW = 1_000
 
 
 def upgrade_page(connection: sa.Connection, asked: UpgradesAsked, when: At, known: Knowledge) -> UpgradePage:
@@ -49,13 +55,14 @@ def upgrade_page(connection: sa.Connection, asked: UpgradesAsked, when: At, know
     if not 1 <= asked.limit <= MAX_UPGRADES:
         raise UsageError(f"limit is {asked.limit}; 1 to {MAX_UPGRADES} upgrades make a page")
     check_scope(asked.where)
-    search = _Search(connection, asked, when)
-    telling = _Telling(connection, when, known)
+    within = hosts_within(connection, asked.where, when)
+    search = _Search(connection, asked, when, within)
+    telling = _Telling(connection, asked.where, when, known, within)
     looked_at = (asked.limit + 1) * _RUNS_EACH
     while True:
         since_us = search.since_us(looked_at)
         moves = sorted(search.moves(since_us), key=lambda move: move.order, reverse=True)
-        told = ((move, telling.told(move)) for move in moves)
+        told = ((move, telling.told(move)) for move in moves if telling.may_be_meant(move))
         found = list(islice(((move, each) for move, each in told if covers(asked.where, each)), asked.limit + 1))
         if len(found) > asked.limit or since_us <= search.earliest_us:
             break
@@ -69,9 +76,11 @@ def upgrade_page(connection: sa.Connection, asked: UpgradesAsked, when: At, know
 class _Search:
     """Looks for moves, those of the newest times first."""
 
-    def __init__(self, connection: sa.Connection, asked: UpgradesAsked, when: At) -> None:
+    def __init__(self, connection: sa.Connection, asked: UpgradesAsked, when: At, within: set[str] | None) -> None:
         self._connection, self._when = connection, when
-        self._host = None if asked.host is None else find_host(connection, possible(asked.host), when).host
+        self._hosts = None if within is None or len(within) > FEW else sorted(within)
+        if asked.host is not None:
+            self._hosts = [find_host(connection, possible(asked.host), when).host]
         self._which = [] if asked.driver is None else [_COLUMNS.name == _driver(connection, asked.driver, when)]
         self._before = None if asked.cursor is None else key_in(asked.cursor, _question(asked))
         ends = [when.as_of] + ([] if asked.until is None else [micros(asked.until) - 1])
@@ -80,7 +89,7 @@ class _Search:
 
     def since_us(self, looked_at: int) -> int:
         """Since when to look, so that so many runs began since then; not before the earliest time that is meant."""
-        if self._host is not None:
+        if self._hosts is not None:
             return self.earliest_us
         when = self._when
         known = sa.and_(_COLUMNS.system_from <= when.known_at, _COLUMNS.system_to > when.known_at)
@@ -95,30 +104,53 @@ class _Search:
                 yield move
 
     def _near(self, since_us: int) -> Iterator[Move]:
-        """At least those; of a host, or of the whole fleet if no time is too early, all there are."""
+        """At least those; of few hosts, or of the whole fleet if no time is too early, all there are."""
         connection, when = self._connection, self._when
-        if self._host is not None:
-            yield from moves_of(runs_upto(connection, when, _COLUMNS.host == self._host, *self._which))
-        elif since_us == BEFORE_ALL:
+        if self._hosts is None and since_us == BEFORE_ALL:
             yield from moves_of(runs_upto(connection, when, *self._which))
-        else:
-            for some in in_some(hosts_begun(connection, when, since_us, self._until_us, *self._which)):
-                mine = among(connection, _COLUMNS.host, some)
-                yield from moves_of(runs_upto(connection, when, mine, *self._which))
+            return
+        hosts = self._hosts
+        if hosts is None:
+            hosts = hosts_begun(connection, when, since_us, self._until_us, *self._which)
+        for some in in_some(hosts):
+            mine = among(connection, _COLUMNS.host, some)
+            yield from moves_of(runs_upto(connection, when, mine, *self._which))
 
 
 class _Telling:
-    """What moves did; what is known of a host is read once."""
+    """What moves did; what is known of a host is read once, and what was told once is told again."""
 
-    def __init__(self, connection: sa.Connection, when: At, known: Knowledge) -> None:
+    def __init__(
+        self, connection: sa.Connection, where: Scope, when: At, known: Knowledge, within: set[str] | None
+    ) -> None:
         self._connection, self._when = connection, when
+        self._where, self._hosts = where, within
+        self._builds = structs.replace(where, host=(), site=(), parent=(), type=())
+        self._told: dict[tuple[int, int, str, str], Upgrade] = {}
         self._interned, self._words = Interned(known), Words(connection, when)
         self._names: dict[str, Named] = {}
         self._offers: dict[str, list[Offered]] = {}
         self._supports: dict[str, Support] = {}
 
+    def may_be_meant(self, move: Move) -> bool:
+        """Whether it may be in the scope, by what costs little to know."""
+        if self._hosts is not None and move.host not in self._hosts:
+            return False
+        if not fits(self._builds, told_of(move.before, move.after)):
+            return False
+        parents = Scope(parent=self._where.parent)
+        return parents == FLEET or fits(parents, {"parent": self._parents(move)})
+
     def told(self, move: Move) -> Upgrade:
         """The upgrade that a move is."""
+        if move.order not in self._told:
+            self._told[move.order] = self._upgrade(move)
+        return self._told[move.order]
+
+    def _parents(self, move: Move) -> tuple[str, ...]:
+        return tuple(sorted(self._words.parent(move.host, turn.after.path) for turn in move.turns))
+
+    def _upgrade(self, move: Move) -> Upgrade:
         named, offers = self._named(move.host), self._offers_of(move.host)
         return Upgrade(
             host=move.host,
@@ -129,7 +161,7 @@ class _Telling:
             first_at=moment_of(move.first_us),
             last_at=moment_of(move.last_us),
             kind=move.kind,
-            parents=tuple(sorted(self._words.parent(move.host, turn.after.path) for turn in move.turns)),
+            parents=self._parents(move),
             site=named.site,
             rolled_back=move.rolled_back,
             flapping=move.flapping,

@@ -58,18 +58,22 @@ def _all(door: SqlDoor, asked: UpgradesAsked) -> list[Upgrade]:
     return [upgrade for page in upgrade_pages(door, asked) for upgrade in reversed(page.upgrades)][::-1]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 1_000])
+@pytest.mark.parametrize(("limit", "few"), [(1, 2), (3, 2), (3, 0), (1_000, 1_000)])
 def test_upgrades_are_found_whatever_the_page(
-    doors: tuple[SqlDoor, MemoryDoor], limit: int, monkeypatch: pytest.MonkeyPatch
+    doors: tuple[SqlDoor, MemoryDoor], limit: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In order of time, none twice and none left out, although few rows are looked at first."""
+    """In order of time, none twice and none left out, although few rows are looked at first, or few hosts alone."""
     monkeypatch.setattr(pages, "_RUNS_EACH", 1)
+    monkeypatch.setattr(pages, "FEW", few)
     door, memory = doors
     for moment in MOMENTS:
         for asked in (
             UpgradesAsked(moment=moment),
             UpgradesAsked(moment=moment, driver="mtty", since=EPOCH_START + timedelta(seconds=6)),
             UpgradesAsked(moment=moment, until=EPOCH_START + timedelta(seconds=20), where=Scope(parent=("mtty2",))),
+            UpgradesAsked(moment=moment, where=Scope(host=("host-1", "host-3"), type=("mtty-*",))),
+            UpgradesAsked(moment=moment, where=Scope(host=("host-[1-5]",), site=("lab",), version=("2",))),
+            UpgradesAsked(moment=moment, where=Scope(type=("other",))),
         ):
             expected = memory.upgrades(structs.replace(asked, limit=1_000)).upgrades
             found = _all(door, structs.replace(asked, limit=limit))
