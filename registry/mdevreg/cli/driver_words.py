@@ -18,7 +18,7 @@ _COUNTED = (*BUILD, "hosts", "parents", "saves", "loads")
 _SHORT, _LONG = 13, 9
 _MINUTE_S, _DAY_S = 60, 86_400
 #: Longer keys of a build are cut in tables.
-_KEY_CHARS = 12
+_KEY_CHARS = 10
 
 
 def shares_sheet(found: Distribution) -> Sheet:
@@ -53,7 +53,7 @@ def build_name(build: DriverBuild) -> str | None:
 
 def shortened(key: str | None) -> str | None:
     """A key of a build as far as a table has room: hashes are told apart by less."""
-    return key if key is None or len(key) <= _KEY_CHARS else f"{key[:_KEY_CHARS]}…"
+    return key if key is None or len(key) <= _KEY_CHARS else f"{key[: _KEY_CHARS - 2]}…"
 
 
 def trend_sheet(found: Trend) -> Sheet:

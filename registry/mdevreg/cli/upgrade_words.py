@@ -18,7 +18,7 @@ UPGRADE_COLUMNS = (
     *("last_at", "first_at", "hostname", "host", "site", "driver", "change", "kind", "rolled_back", "flapping"),
     *("parents", "devices", "gap", "gap_begin", "gap_end", "gap_s", "streams", *_FROM_TO, "positions"),
 )
-UPGRADE_SHOWN = ("last_at", "hostname", "driver", "change", "kind", "parents", "devices", "gap", "streams")
+UPGRADE_SHOWN = ("last_at", "hostname", "driver", "change", "kind", "parents", "devices", "gap", "saves", "loads")
 STRAGGLER_COLUMNS = (
     *("hostname", "host", "site", "since", "runs", "parents", "upgraded", "half", "devices", "on_disk"),
     *(f"from_{column}" for column in BUILD),
@@ -71,13 +71,14 @@ def upgrade_row(upgrade: Upgrade) -> tuple[Cell, ...]:
 def shown_row(upgrade: Upgrade) -> tuple[Cell, ...]:
     """The cells of ``UPGRADE_SHOWN``: the kind with its marks, parents counted, what stayed as it was left out."""
     marks = [upgrade.kind, *(["rolled back"] if upgrade.rolled_back else []), *(["flaps"] if upgrade.flapping else [])]
-    effects = [effect_of(effect) for effect in upgrade.streams if effect.before != effect.after]
+    saved, loaded = _shown_effects(upgrade)
     said = dict(zip(UPGRADE_COLUMNS, upgrade_row(upgrade), strict=True))
     told: dict[str, Cell] = {
         "change": change_of(upgrade.before, upgrade.after, short=True),
         "kind": ", ".join(marks),
         "parents": len(upgrade.parents),
-        "streams": "; ".join(dict.fromkeys(effects)) or "as before",
+        "saves": saved,
+        "loads": loaded,
     }
     return tuple({**said, **told}[column] for column in UPGRADE_SHOWN)
 
@@ -111,18 +112,35 @@ def effect_of(effect: StreamEffect) -> str:
     """``mtty saves 1 → 2, loads [1] → [1, 2]``; ``mtty-1 gone``."""
     if effect.before is None or effect.after is None:
         return f"{' '.join(effect.types)} {'gone' if effect.after is None else 'new'}"
+    form = _format(effect)
+    return f"{form}saves {_saved(effect)}, loads {_loaded(effect)}"
+
+
+def _shown_effects(upgrade: Upgrade) -> tuple[str, str]:
+    """What is saved and what is loaded, in columns of their own; what stayed as it was is left out."""
+    changed = [effect for effect in upgrade.streams if effect.before != effect.after]
+    saved = dict.fromkeys(_saved(each) if each.before and each.after else effect_of(each) for each in changed)
+    loaded = dict.fromkeys(_loaded(each) for each in changed if each.before and each.after)
+    return "; ".join(saved) or "as before", "; ".join(loaded) or "as before"
+
+
+def _saved(effect: StreamEffect) -> str:
+    return _moved(_format(effect), saves(effect.before), saves(effect.after))
+
+
+def _loaded(effect: StreamEffect) -> str:
+    return _moved(_format(effect), loads(effect.before), loads(effect.after))
+
+
+def _format(effect: StreamEffect) -> str:
+    """The one format of both ends, to be told once."""
     forms = {each.format for each in (effect.before, effect.after) if isinstance(each, StreamSupport)}
-    form = f"{next(iter(forms))} " if len(forms) == 1 else ""
-    ends = (("saves", saves(effect.before), saves(effect.after)), ("loads", loads(effect.before), loads(effect.after)))
-    return form + ", ".join(_moved(verb, *(_without(form, each) for each in both)) for verb, *both in ends)
+    return f"{next(iter(forms))} " if len(forms) == 1 else ""
 
 
-def _without(form: str, stated: str | None) -> str:
-    return "not known" if stated is None else stated.removeprefix(form)
-
-
-def _moved(verb: str, before: str, after: str) -> str:
-    return f"{verb} {before}" if before == after else f"{verb} {before} → {after}"
+def _moved(form: str, *ends: str | None) -> str:
+    before, after = ("not known" if end is None else end.removeprefix(form) for end in ends)
+    return before if before == after else f"{before} → {after}"
 
 
 def standing_of(found: Stragglers) -> str:
