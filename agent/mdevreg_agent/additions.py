@@ -1,4 +1,4 @@
-"""What a host says of its parents beyond sysfs: first NVML (NVIDIA's management library), then the plug-ins.
+"""What a host says of its parents beyond sysfs: NVML (NVIDIA's management library), plug-ins, files of modules.
 
 Plug-ins see NVML's answer. NVML speaks of the running host, so it is asked only if ``root`` is that host's, told by
 the boot id: another root's GPUs may have the addresses of ours.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mdevreg.records import HostFacts, Parent
 from mdevreg_agent.bounds import fitted
 from mdevreg_agent.config import Settings
+from mdevreg_agent.module_files import ModuleFiles
 from mdevreg_agent.nvml_seen import is_nvidia
 from mdevreg_agent.plugin_files import packaged
 from mdevreg_agent.plugin_runs import Runs
@@ -28,8 +29,10 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class Additions:
     """Adds to the parents of a look. Used by one thread; ``close`` when that has ended."""
 
-    def __init__(self, *, plugins: Plugins, nvml: bool, boot_id: Path = _BOOT_ID) -> None:
-        self._plugins, self._nvml, self._boot_id = plugins, nvml, boot_id
+    def __init__(
+        self, *, plugins: Plugins, nvml: bool, modules: ModuleFiles | None = None, boot_id: Path = _BOOT_ID
+    ) -> None:
+        self._plugins, self._nvml, self._modules, self._boot_id = plugins, nvml, modules, boot_id
         self._library: NvmlLibrary | None = None
 
     def added(self, facts: HostFacts, parents: tuple[Parent, ...]) -> tuple[Parent, ...]:
@@ -38,6 +41,7 @@ class Additions:
         Raises ``StateError`` when the agent is stopping: half a look must not become a record.
         """
         parents = self._plugins.added(facts, self._nvml_added(facts, parents))
+        parents = parents if self._modules is None else self._modules.added(facts, parents)
         return tuple(fitted(parent) for parent in parents)
 
     def close(self) -> None:
@@ -81,7 +85,7 @@ def additions_of(
         budget_s=settings.plugin_budget_s,
         clock=clock,
     )
-    return Additions(plugins=plugins, nvml=settings.nvml)
+    return Additions(plugins=plugins, nvml=settings.nvml, modules=ModuleFiles(Path(settings.root)))
 
 
 def _os_of(facts: HostFacts) -> str | None:

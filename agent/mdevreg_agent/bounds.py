@@ -13,6 +13,7 @@ from mdevreg import wire
 from mdevreg.records import (
     MAX_ATTRIBUTES,
     MAX_DEVICES,
+    MAX_MODULES,
     MAX_PLUGINS,
     MAX_RECORD_BYTES,
     MAX_TYPES,
@@ -26,7 +27,7 @@ MAX_PARENT_BYTES = MAX_RECORD_BYTES - 100_000
 _FAULTS_KEPT = 64  # when there is no room for all
 # What migration rules ask for goes before the last devices and types, but can't take all the room from them.
 _SHARES = {"answers": 4, "attributes": 8}
-_MOST = {"answers": MAX_PLUGINS, "attributes": MAX_ATTRIBUTES}
+_MOST = {"answers": MAX_PLUGINS, "attributes": MAX_ATTRIBUTES, "modules": MAX_MODULES}
 
 
 def fitted(parent: Parent, max_bytes: int = MAX_PARENT_BYTES) -> Parent:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mdevreg import wire
-from mdevreg.records import SCHEMA, Answer, Device, DriverBuild, MdevType, Parent, VersionRange
+from mdevreg.records import SCHEMA, Answer, Device, DriverBuild, MdevType, ModuleFile, Parent, VersionRange
 from mdevreg_agent.additions import additions_of
 from mdevreg_agent.config import Settings
 from mdevreg_agent.picture import Picture, documents_of
@@ -33,7 +33,7 @@ def scan(settings: Settings, *, agent_version: str) -> Picture:
 
 
 def as_json(picture: Picture) -> str:
-    """The documents as they are sent: ``{"schema": "1.1", "facts": HostFacts, "parents": [Parent, …]}``, by path."""
+    """The documents as they are sent: ``{"schema": "1.2", "facts": HostFacts, "parents": [Parent, …]}``, by path."""
     documents = documents_of(picture)
     parents = b",".join(documents.parents[path] for path in documents.parents)
     whole = b'{"schema":"%s","facts":%s,"parents":[%s]}' % (SCHEMA.encode(), documents.facts, parents)
@@ -61,6 +61,7 @@ def _parent_lines(parent: Parent) -> Iterator[str]:
     yield from map(_device_line, parent.devices)
     for name, answer in sorted(parent.answers.items()):
         yield from _answer_lines(name, answer)
+    yield from (_module_line(name, file) for name, file in sorted(parent.modules.items()))
     yield from (f"  fault {fault.path}: {fault.error}" for fault in parent.faults)
 
 
@@ -74,6 +75,11 @@ def _device_line(device: Device) -> str:
     bound = device.driver.name if device.driver else "-"
     guest = f"  guest vGPU version {device.vgpu.guest_version}" if device.vgpu and device.vgpu.guest_version else ""
     return f"  {device.kind} {device.name}  type {device.type or '-'}  driver {bound}{guest}"
+
+
+def _module_line(name: str, file: ModuleFile) -> str:
+    said = " ".join(filter(None, (file.version, file.srcversion))) or file.error or "states no version"
+    return f"  module {name}  on disk {said}  {file.path or '-'}"
 
 
 def _answer_lines(name: str, answer: Answer) -> Iterator[str]:

@@ -16,6 +16,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from mdevreg.errors import StateError
 
@@ -53,6 +54,14 @@ class Tree:
                 return _read_whole(fd)
             finally:
                 os.close(fd)
+        except OSError as error:
+            _raise_unless_gone(path, error)
+        return None
+
+    def opened(self, path: str) -> BinaryIO | None:
+        """A file that is too large to be read whole. Raises ``UnreadableError``; reading it may raise ``OSError``."""
+        try:
+            return os.fdopen(os.open(self._root + path, _FILE_FLAGS), "rb")
         except OSError as error:
             _raise_unless_gone(path, error)
         return None

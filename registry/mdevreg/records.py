@@ -21,9 +21,10 @@ from mdevreg.shapes import Count, Digest, Line, Name, Path, Seq, Strict, Text, T
 from mdevreg.statements import Statement
 
 SCHEMA_MAJOR = 1
-SCHEMA_MINOR = 1
+#: 1.1: NVML, plug-ins, attributes, VFs. 1.2: ``Parent.modules``.
+SCHEMA_MINOR = 2
 SCHEMA = f"{SCHEMA_MAJOR}.{SCHEMA_MINOR}"
-#: Beats have a minor of their own: a registry of before reads beats of 1.2, and records stay 1.1 for it. 1.2: ``at``.
+#: Beats have a minor of their own. 1.2: ``at``.
 BEAT_MINOR = 2
 BEAT_SCHEMA = f"{SCHEMA_MAJOR}.{BEAT_MINOR}"
 
@@ -37,6 +38,7 @@ MAX_PARENTS = 4_096
 #: Further attributes and plug-ins of one parent.
 MAX_ATTRIBUTES = 64
 MAX_PLUGINS = 32
+MAX_MODULES = 64
 
 
 class DriverBuild(Strict, frozen=True):
@@ -48,6 +50,19 @@ class DriverBuild(Strict, frozen=True):
     version: Line | None = None  # /sys/module/<module>/version
     srcversion: Line | None = None  # /sys/module/<module>/srcversion
     build_id: Line | None = None  # /sys/module/<module>/notes/.note.gnu.build-id, hex
+
+
+class ModuleFile(Strict, frozen=True):
+    """The file of a driver's module on disk, of the running kernel: what would be loaded next.
+
+    Sources: modules.dep(5); the sections ``.modinfo`` and ``.note.gnu.build-id`` of the file.
+    """
+
+    path: Path | None = None  # None: modules.dep lists none of that name
+    version: Line | None = None
+    srcversion: Line | None = None
+    build_id: Line | None = None  # hex
+    error: Line | None = None  # why less is known of it than there is: "zstd is not readable here", "EACCES"
 
 
 class MdevType(Strict, frozen=True):
@@ -158,6 +173,8 @@ class Parent(Strict, frozen=True):
     attributes: Annotated[dict[Name, Line], Meta(max_length=MAX_ATTRIBUTES)] = {}
     nvml: Nvml | None = None
     answers: Annotated[dict[Name, Answer], Meta(max_length=MAX_PLUGINS)] = {}  # by plug-in
+    # Of the drivers' modules, by name as in /sys/module. No verdict depends on it, so it is in no profile.
+    modules: Annotated[dict[Name, ModuleFile], Meta(max_length=MAX_MODULES)] = {}
 
 
 class HostFacts(Strict, frozen=True):

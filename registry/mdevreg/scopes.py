@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from mdevreg.errors import UsageError
 from mdevreg.facts import Side
+from mdevreg.records import DriverBuild
 from mdevreg.rules import FLEET, Rule, Scope
 
 
@@ -35,6 +37,27 @@ def covers(scope: Scope, side: Side) -> bool:
     if scope == FLEET:
         return True
     return all(_fits(getattr(scope, name), _values(side, name)) for name in scope.__struct_fields__)
+
+
+def fits(scope: Scope, told: Mapping[str, Collection[str | None]]) -> bool:
+    """The same of anything, by what is told of it key by key; of several values one must fit."""
+    return all(_fits(getattr(scope, name), tuple(told.get(name, ()))) for name in scope.__struct_fields__)
+
+
+def told_of(*builds: DriverBuild) -> dict[str, tuple[str | None, ...]]:
+    """What driver builds tell, by the keys of a scope."""
+    told = {name: tuple(getattr(build, name) for build in builds) for name in _BUILD_KEYS}
+    return told | {"driver": tuple(name for build in builds for name in (build.name, build.module))}
+
+
+def refuse_other_keys(scope: Scope, known: Collection[str], what: str) -> None:
+    """Raises ``UsageError`` for a scope that asks for what is not told of ``what``."""
+    for name in scope.__struct_fields__:
+        if getattr(scope, name) and name not in known:
+            raise UsageError(f"{name!r} is no key of {what}; there are: {', '.join(known)}")
+
+
+_BUILD_KEYS = ("kernel_release", "version", "srcversion", "build_id")
 
 
 def _fits(patterns: tuple[str, ...], values: tuple[str | None, ...]) -> bool:

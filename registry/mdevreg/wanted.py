@@ -55,3 +55,11 @@ def wanted_in(words: str) -> WantedBuild:
     if not name or "=" in name or not found:
         raise UsageError(f"{words[:80]!r} names no driver build; expected {_EXPECTED}, with at least one key")
     return WantedBuild(name=name, **found)
+
+
+def words_of(wanted: WantedBuild) -> str:
+    """A build in words that are read again. Raises ``UsageError`` for one that no words have: with spaces."""
+    words = str(wanted)
+    if wanted_in(words) != wanted:
+        raise UsageError(f"a key of {words[:80]!r} has a space, which can't be asked over a network")
+    return words

@@ -130,6 +130,10 @@ ENDPOINTS: dict[str, Endpoint] = {
     ),
     "islands": lambda door, ask: planning.islands(door, ask.islands, now=datetime.now(UTC)),
     "schema": lambda _, ask: schemas(ask.name),
+    "distribution": lambda door, ask: door.distribution(ask.distributed),
+    "trend": lambda door, ask: door.trend(ask.trend),
+    "upgrades": lambda door, ask: door.upgrades(ask.upgraded),
+    "stragglers": lambda door, ask: door.stragglers(ask.straggling),
 }
 
 #: Questions that a door in this process may answer from memory (``door_for``).
@@ -138,6 +142,7 @@ NEAR = frozenset(
         "accepting",
         "can-migrate",
         "can-migrate-batch",
+        "distribution",
         "islands",
         "matrix",
         "plan-upgrade",

@@ -60,6 +60,7 @@ from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_
 from mdevreg_server.sql_planning import SqlPlanning
 from mdevreg_server.tables import HostFact
 from mdevreg_server.timeline_pages import timeline_page
+from mdevreg_server.tracking import SqlTracking
 
 
 def open_sql(url: str, *, timeout_s: float, creds: str | None) -> SqlDoor:  # noqa: ARG001  (one signature for all doors)
@@ -78,7 +79,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlDoor(SqlPlanning):
+class SqlDoor(SqlTracking, SqlPlanning):
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:

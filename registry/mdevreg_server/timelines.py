@@ -73,7 +73,7 @@ def _turns(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at:
     begun = sa.and_(meant, columns.valid_from_us <= at.as_of)
     over = sa.and_(meant, columns.valid_to_us <= at.as_of, columns.ended_at <= at.known_at)
     # From the beginning of the ``limit``th newest row on, nothing is missing; and that is ``limit`` turns, or all.
-    since = _earliest(connection, shape, begun, limit)
+    since = newest_begun(connection, shape, begun, limit)
     ended = {
         (_identity(shape, row), row["valid_to_us"]): row
         for row in _near(connection, shape, since, ended_in(since, at.as_of), over, columns.valid_to_us >= since)
@@ -88,7 +88,7 @@ def _turns(connection: sa.Connection, kind: str, shape: Shape, whose: Whose, at:
         yield Turn(kind, identity, _values(shape, row), None, time, OPEN, row["ended_at"])
 
 
-def _earliest(connection: sa.Connection, shape: Shape, begun: sa.ColumnElement[bool], limit: int) -> int:
+def newest_begun(connection: sa.Connection, shape: Shape, begun: sa.ColumnElement[bool], limit: int) -> int:
     """When the row begins that is ``limit`` from the newest; before all times if there are fewer."""
     columns = shape.table.c
     of_each = [

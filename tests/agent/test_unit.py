@@ -21,10 +21,16 @@ def service() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "key", ["PrivateNetwork", "PrivateUsers", "ProcSubset", "ProtectHostname", "PrivateDevices", "NoExecPaths"]
+    "key",
+    [
+        *("PrivateNetwork", "PrivateUsers", "ProcSubset", "ProtectHostname"),
+        *("PrivateDevices", "NoExecPaths", "ProtectKernelModules"),
+    ],
 )
 def test_nothing_hides_the_host_from_the_agent(service: dict[str, str], key: str) -> None:
-    """MUST: another namespace loses uevents without an error; NVML needs its devices, plug-ins are executables."""
+    """MUST: another namespace loses uevents without an error; NVML needs its devices, plug-ins are executables, and
+    modules on disk are read below /lib/modules.
+    """
     assert key not in service
 
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from msgspec import structs
 
+from mdevreg.distribution import Distribution
 from mdevreg.errors import UsageError
-from mdevreg.facts import Drivers, History, Hosts, HostView
+from mdevreg.facts import History, Hosts, HostView
 from mdevreg.query.questions import Answer, Targets
 from mdevreg.records import Device
 from mdevreg.shipped import shipped_entries
@@ -38,7 +39,7 @@ _QUESTIONS = [
     (["hosts"], Hosts),
     (["show", "alpha"], HostView),
     (["history", "alpha"], History),
-    (["drivers"], Drivers),
+    (["drivers"], Distribution),
     (["can-migrate", UUID, "--to", "delta"], Answer),
     (["targets", UUID], Targets),
 ]

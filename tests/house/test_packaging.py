@@ -90,7 +90,12 @@ PROFILES = {
             "server",
             (*LIBRARY, "mdevreg_server.*"),
             (),
-            SQL | CLI | HTTP | SIGNING | POSTGRESQL | {"nats-py", "alembic", "mako", "markupsafe", "numpy", "scipy", "tomli-w"},
+            SQL
+            | CLI
+            | HTTP
+            | SIGNING
+            | POSTGRESQL
+            | {"nats-py", "alembic", "mako", "markupsafe", "numpy", "scipy", "tomli-w"},
         ),
     ]
 }

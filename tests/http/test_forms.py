@@ -27,6 +27,9 @@ LISTS = {
     "/v1/entries?limit=5": "entries",
     "/v1/drivers": "drivers",
     "/v1/rules": "rules",
+    "/v1/drivers/distribution?by=type": "drivers",
+    "/v1/upgrades": "upgrades",
+    "/v1/upgrades/stragglers?driver=mtty+2": "stragglers",
 }
 RULE = {"id": "new", "effect": "deny", "author": "me", "message": "no", "valid_from": "2026-11-24T00:00:00Z"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -84,6 +85,10 @@ ASKED: list[tuple[str, str, dict[str, Any], Any]] = [
     ("GET", "/v1/pair", {"device": uuid_of(1), "host": "beta"}, None),
     ("GET", "/v1/candidates", {"device": uuid_of(1)}, None),
     ("GET", "/v1/loading", {"format": "mtty"}, None),
+    ("GET", "/v1/drivers/distribution", {"by": "model", "where": "site=lab"}, None),
+    ("GET", "/v1/drivers/trend", {"over_s": 600, "step_s": 60, "where": "host=alpha"}, None),
+    ("GET", "/v1/upgrades", {"host": "beta", "limit": 1, "where": "version=3|4"}, None),
+    ("GET", "/v1/upgrades/stragglers", {"driver": "mtty 2", "limit": 1}, None),
     ("GET", "/v1/explain/{code}", {"code": "HOST_STALE"}, None),
     ("POST", "/v1/can-migrate", {}, {"pairs": [{"device": uuid_of(1), "to": "beta"}]}),
     ("POST", "/v1/can-migrate", {}, {"pairs": [{"device": uuid_of(1), "to": "twin"}], "explain": True}),
@@ -139,7 +144,7 @@ def test_the_examples_can_be_asked(server: str, route: Any) -> None:
     path, query = route.path, dict(route.example)
     if route.named:
         path = path.replace(f"{{{route.named}}}", query.pop(route.named))
-    told = asked(server, path + "".join(f"{'&' if n else '?'}{k}={v}" for n, (k, v) in enumerate(query.items())))
+    told = asked(server, f"{path}?{urlencode(query)}" if query else path)
     assert told.status in {200, 404}, told.body
 
 

@@ -62,7 +62,7 @@ def test_a_registry_of_before_reads_the_beats_of_this_agent(monkeypatch: pytest.
     monkeypatch.setattr(wire, "_beat", msgspec.json.Decoder(older))
     read = wire.decode_beat(data)
     assert (read.host, read.seq, read.digest) == (beat.host, beat.seq, beat.digest)
-    assert SCHEMA == "1.1"
+    assert SCHEMA == "1.2"
 
 
 @pytest.mark.parametrize("host", [b'"\xff"', b"[" * 100_000], ids=["not UTF-8", "nested without end"])

@@ -118,7 +118,7 @@ def test_any_bytes_at_all_are_refused_without_harm(data: bytes) -> None:
 _UNKNOWN = st.dictionaries(st.sampled_from(["later", "new field", "zz"]), st.integers() | st.lists(names, max_size=2))
 
 
-@given(st.one_of(parents(), host_facts), _UNKNOWN, _UNKNOWN, st.sampled_from(["1.2", "1.7", "1.999999"]))
+@given(st.one_of(parents(), host_facts), _UNKNOWN, _UNKNOWN, st.sampled_from(["1.3", "1.7", "1.999999"]))
 def test_a_newer_minor_is_understood_as_far_as_known_and_kept_whole(
     document: Parent | HostFacts, outside: dict[str, Any], inside: dict[str, Any], schema: str
 ) -> None:
@@ -140,7 +140,7 @@ def test_a_newer_minor_is_understood_as_far_as_known_and_kept_whole(
 
 def test_a_newer_minor_is_checked_as_strictly_where_it_is_known() -> None:
     """Only what is unknown is forgiven."""
-    for minor in ("1.0", "1.1", "1.2"):
+    for minor in ("1.0", "1.2", "1.3"):
         record = _parent_record(types=[{"id": "a\x00", "later": 1}]) | {"schema": minor}
         with pytest.raises(DecodeError) as caught:
             wire.decode(_bytes(record))
@@ -149,7 +149,7 @@ def test_a_newer_minor_is_checked_as_strictly_where_it_is_known() -> None:
         wire.decode(_bytes(_parent_record(later=1)))
 
 
-@pytest.mark.parametrize("schema", ["1.0", "1.1", "1.2"])
+@pytest.mark.parametrize("schema", ["1.0", "1.2", "1.3"])
 def test_a_control_character_is_refused_in_every_known_field(schema: str) -> None:
     """Of a newer minor too, whose unknown fields may hold what they like."""
     tombstone = {"body": {"kind": "tombstone", "path": "/devices/a\x1b"}}
@@ -159,7 +159,7 @@ def test_a_control_character_is_refused_in_every_known_field(schema: str) -> Non
         with pytest.raises(DecodeError) as caught:
             wire.decode(_bytes(_parent_record() | {"schema": schema} | change))
         assert (caught.value.code, caught.value.path) == ("CONTROL_CHARACTER", path)
-    later = _parent_record(later="a\x1b") | {"schema": "1.2", "later": "\x00"}
+    later = _parent_record(later="a\x1b") | {"schema": "1.3", "later": "\x00"}
     assert wire.decode(_bytes(later)).parent is not None
 
 
@@ -241,7 +241,7 @@ def test_each_fault_is_refused_with_its_path(data: bytes, path: str) -> None:
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x1b", "\x1f", "\x7f", "\n", "\r"], ids=ascii)
-@pytest.mark.parametrize("schema", ["1.0", "1.1", "1.2"])
+@pytest.mark.parametrize("schema", ["1.0", "1.2", "1.3"])
 def test_a_control_character_in_a_name_is_refused_however_it_is_spelled(char: str, schema: str) -> None:
     """Names end up in terminals, logs and subjects. In a text, a newline and a tab are what the kernel prints."""
     named = _parent_record(name=f"a{char}b", types=[_TYPE])

@@ -14,6 +14,7 @@ from contracts.door_contract import DoorContract, OpenDoor
 from contracts.past_contract import PastContract
 from contracts.plan_contract import PlanContract
 from contracts.rule_contract import RuleContract
+from contracts.upgrade_contract import UpgradeContract
 from mdevreg import query
 from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisionError
 from mdevreg.facts import NOW
@@ -129,6 +130,10 @@ class TestRules(RuleContract):
 
 class TestDeeds(DeedContract):
     """Every door records answers and takes reports alike."""
+
+
+class TestUpgrades(UpgradeContract):
+    """Every door of a registry tells the same upgrades."""
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

@@ -34,7 +34,7 @@ DOCUMENT = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 PATIENCE_S = 3e9
 
 #: Fields whose values are no numbers, and have no length: a few words, or times.
-UNBOUNDED = {"outcome", "as_of", "from_as_of", "since", "until", "kind", "table", "capacity"}
+UNBOUNDED = {"outcome", "as_of", "from_as_of", "since", "until", "kind", "table", "capacity", "by", "half"}
 #: endpoint → a request that is answered.
 REQUESTS: dict[str, dict[str, Any]] = {
     "hosts": {},
@@ -60,6 +60,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "outcomes": {"host": "beta", "decision": "d32"},
     "regret": {"since": "2026-11-24T00:00:00Z", "limit": 5},
     "schema": {"name": "record"},
+    "distribution": {"by": "site", "where": "host=alpha|beta type=mtty-*"},
+    "trend": {"over_s": 60, "step_s": 10, "where": "site=lab", "as_of": "2026-11-24T00:00:50Z"},
+    "upgrades": {"host": "beta", "driver": "mtty", "since": "2026-11-24T00:00:00Z", "where": "version=3", "limit": 1},
+    "stragglers": {"driver": "mtty 2", "limit": 1, "where": "site=lab", "half": False},
 }
 RULE = {
     "id": "new",

@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mdevreg import query
+from mdevreg.distribution import DistributionAsked
 from mdevreg.errors import UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.moments import clock_of, known_at_of, moment_in, snapshot_of
@@ -24,6 +25,10 @@ from mdevreg.query.gathered import can_migrate_each
 from mdevreg.query.pages import targets_page
 from mdevreg.query.questions import can_migrate, targets
 from mdevreg.rules import Rule
+from mdevreg.stragglers import StragglersAsked
+from mdevreg.trends import TrendAsked
+from mdevreg.upgrades import UpgradesAsked
+from mdevreg.wanted import wanted_in
 from mdevreg_server.engine import open_engine
 from mdevreg_server.http.config import HttpConfig
 from mdevreg_server.ledger import Ledger
@@ -53,6 +58,10 @@ QUESTIONS: dict[str, Ask] = {
     "history": lambda door, moment: door.history("alpha", moment, 100),
     "device": lambda door, moment: door.history(uuid_of(1), moment, 100),
     "rules": lambda door, moment: door.rules(moment),
+    "distribution": lambda door, moment: door.distribution(DistributionAsked("type", moment=moment)),
+    "trend": lambda door, moment: door.trend(TrendAsked(60, 10, moment=moment)),
+    "upgrades": lambda door, moment: door.upgrades(UpgradesAsked(moment=moment)),
+    "stragglers": lambda door, moment: door.stragglers(StragglersAsked(wanted_in("mtty 9"), moment=moment)),
 }
 
 

@@ -109,14 +109,20 @@ def fill(engine: sa.Engine) -> None:
         heard(connection, signs)
 
 
-def memory_door() -> MemoryDoor:
-    """The same fleet in memory: a state after each record, and the same beliefs."""
+def states_told(records: Iterable[bytes]) -> dict[str, list[State]]:
+    """A state after each record, by host."""
     told: dict[str, list[State]] = {}
-    for position, data in enumerate(records_of(), 1):
+    for position, data in enumerate(records, 1):
         decoded = wire.decode(data)
         states = told.setdefault(decoded.record.host, [])
         before = states[-1] if states else State(EPOCH_START, 0, None)
         states.append(_after(before, decoded, position))
+    return told
+
+
+def memory_door() -> MemoryDoor:
+    """The same fleet in memory: a state after each record, and the same beliefs."""
+    told = states_told(records_of())
     hosts = [
         MemoryHost(
             host.id,

@@ -59,6 +59,7 @@ from mdevreg.query.reporting import report_of
 from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule, check
 from mdevreg.support import StreamSupport, support_of
+from support.memory_tracking import Life, MemoryTracking, Told
 from support.values import profiles_in, values_of
 
 #: Beyond every position.
@@ -92,7 +93,7 @@ class MemoryHost(msgspec.Struct, frozen=True):
     clock_skew_s: float | None = None
 
 
-class MemoryDoor:
+class MemoryDoor(MemoryTracking):
     """The protocol ``Door`` over a few hosts. ``ask`` is called first by each question: tests let it fail."""
 
     def __init__(
@@ -298,6 +299,19 @@ class MemoryDoor:
     def try_out(self, report: OutcomeReport) -> None:
         """Know a report as it is, its id included."""
         self._amend(OutcomeChange(outcome=report), report.author)
+
+    def _lives(self, moment: Moment) -> list[Life]:
+        self._ask()
+        self._told(moment)
+        known = {host.id for host, _ in self._known(moment)}
+        return [
+            Life(host.id, [Told(each.since, each.position, each.facts, each.parents) for each in _states(host, moment)])
+            for host in self._hosts
+            if host.id in known
+        ]
+
+    def _beliefs(self, moment: Moment) -> Knowledge:
+        return self._knowledge(moment)
 
     def close(self) -> None:
         self.closed += 1

@@ -17,6 +17,7 @@ from mdevreg.records import (
     Fault,
     HostFacts,
     MdevType,
+    ModuleFile,
     Nvml,
     Parent,
     PciIds,
@@ -46,6 +47,14 @@ def maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.none() | strategy
 
 
+module_files = st.builds(
+    ModuleFile,
+    path=st.none() | names.map("/lib/modules/{}".format),
+    version=st.none() | lines,
+    srcversion=st.none() | lines,
+    build_id=st.none() | lines,
+    error=st.none() | lines,
+)
 builds = st.builds(
     DriverBuild,
     name=names,
@@ -168,6 +177,7 @@ def parents(draw: st.DrawFn, path: str | None = None) -> Parent:
         attributes=draw(st.dictionaries(names, lines, max_size=2)),
         nvml=draw(st.none() | nvmls),
         answers=draw(st.just({}) | st.dictionaries(names, answers, max_size=2)),
+        modules=draw(st.just({}) | st.dictionaries(names, module_files, max_size=2)),
     )
 
 

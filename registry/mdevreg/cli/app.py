@@ -35,6 +35,7 @@ class Mdevreg(Questions):
         "drivers": f"{_COMMANDS}.drivers",
         "islands": f"{_COMMANDS}.islands",
         "plan": f"{_COMMANDS}.plan",
+        "upgrades": f"{_COMMANDS}.upgrades",
         "decisions": f"{_COMMANDS}.decisions",
         "outcome": f"{_COMMANDS}.outcome",
         "regret": f"{_COMMANDS}.regret",

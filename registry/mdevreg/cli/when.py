@@ -25,3 +25,15 @@ def any_time(text: str, now: datetime) -> datetime:
     except UsageError as error:
         found = f"{text[:80]!r} is no time ahead" if ahead else error.message
         raise UsageError(f"{found}; {_AHEAD}") from error
+
+
+def span_s(text: str, now: datetime) -> int:
+    """How long a period is, in seconds: ``90d``, ``2h30m`` (units w d h m s). Raises ``UsageError``."""
+    expected = "expected 90d, 2h30m (units w d h m s, in that order)"
+    try:
+        found = now - time_of(f"-{text}", now)
+    except UsageError as error:
+        raise UsageError(f"{text[:80]!r} is no period; {expected}") from error
+    if text[:1].isdigit() and found.total_seconds() >= 1:
+        return int(found.total_seconds())
+    raise UsageError(f"{text[:80]!r} is no period; {expected}")

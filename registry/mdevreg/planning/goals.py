@@ -17,6 +17,7 @@ from mdevreg.errors import UsageError
 from mdevreg.shapes import Line, Name, Path, Strict
 from mdevreg.statements import Versions, VersionSet
 from mdevreg.wanted import WantedBuild, wanted_in
+from mdevreg.wanted import words_of as build_words
 
 _STREAM = "saves=V,loads=V..V[,format=NAME], each of V, V|V, V..V or ..V"
 
@@ -57,10 +58,10 @@ def goal_in(*, driver: str | None = None, profile_from: str | None = None, strea
 
 
 def words_of(goal: Goal) -> dict[str, str]:
-    """A goal in the words that ``goal_in`` takes."""
+    """A goal in the words that ``goal_in`` takes. Raises ``UsageError`` for a build that no words have."""
     match goal:
         case WantedBuild():
-            return {"driver": str(goal)}
+            return {"driver": build_words(goal)}
         case ProfileGoal():
             return {"profile_from": goal.host}
     return {"stream": goal.words}

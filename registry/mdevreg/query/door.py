@@ -19,10 +19,14 @@ from typing import Protocol, Self
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.differing import DifferenceAsked, DifferencePage
+from mdevreg.distribution import Distribution, DistributionAsked
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
 from mdevreg.rules import Rule
+from mdevreg.stragglers import Stragglers, StragglersAsked
+from mdevreg.trends import Trend, TrendAsked
+from mdevreg.upgrades import UpgradePage, UpgradesAsked
 
 
 class Door(Protocol):
@@ -112,6 +116,28 @@ class Door(Protocol):
 
     def report(self, draft: OutcomeDraft) -> OutcomeReport:
         """Report how a real migration ended. Raises ``NotFoundError``, ``UsageError``, and as ``add_rule``."""
+        ...
+
+    def distribution(self, asked: DistributionAsked) -> Distribution:
+        """The driver builds of the fleet, and what they save and load, counted by site, model or type."""
+        ...
+
+    def trend(self, asked: TrendAsked) -> Trend:
+        """How many hosts ran which driver build, time after time."""
+        ...
+
+    def upgrades(self, asked: UpgradesAsked) -> UpgradePage:
+        """The newest of some driver upgrades, oldest first, page by page.
+
+        Raises ``NotFoundError`` for a host or a driver that is not known.
+        """
+        ...
+
+    def stragglers(self, asked: StragglersAsked) -> Stragglers:
+        """Hosts that have a driver and not yet the build of it that is wanted, page by page.
+
+        Raises ``NotFoundError`` for a driver that no host has.
+        """
         ...
 
     def close(self) -> None:

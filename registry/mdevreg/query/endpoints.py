@@ -11,6 +11,7 @@ from mdevreg.answering import Answer, Targets
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionList
 from mdevreg.differing import DifferencePage
+from mdevreg.distribution import Distribution
 from mdevreg.errors import UsageError
 from mdevreg.facts import (
     Candidates,
@@ -38,6 +39,9 @@ from mdevreg.query.pages import TargetPage
 from mdevreg.query.regretting import Regrets
 from mdevreg.query.requests import Ask, Changed, Decide, Schemas
 from mdevreg.rules import Rule
+from mdevreg.stragglers import Stragglers
+from mdevreg.trends import Trend
+from mdevreg.upgrades import UpgradePage
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -124,6 +128,27 @@ QUESTIONS: dict[str, Endpoint] = {
     ),
     "islands": Endpoint(Islands, (), ("where", *_TIMES), "Which kinds reach which: islands, traps, cuts and routes."),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
+    "distribution": Endpoint(
+        Distribution,
+        (),
+        ("by", "where", *_TIMES),
+        "The driver builds of the fleet, and what they save and load, by site, model or type.",
+    ),
+    "trend": Endpoint(
+        Trend, ("over_s",), ("step_s", "where", *_TIMES), "How many hosts ran which driver build, time after time."
+    ),
+    "upgrades": Endpoint(
+        UpgradePage,
+        (),
+        ("host", "driver", "since", "until", "where", "limit", "cursor", *_TIMES),
+        "Driver upgrades and what each of them did, the newest, page by page.",
+    ),
+    "stragglers": Endpoint(
+        Stragglers,
+        ("driver",),
+        ("where", "half", "limit", "cursor", *_TIMES),
+        "Hosts that have a driver and not the build of it that is wanted, page by page.",
+    ),
 }
 
 #: Endpoints below ``mdevreg.v1.decide``.

@@ -15,6 +15,7 @@ from mdevreg.blame import Blame
 from mdevreg.compatibility import Rules
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.differing import DifferenceAsked, DifferencePage
+from mdevreg.distribution import Distribution, DistributionAsked, check
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import (
     NOW,
@@ -32,6 +33,7 @@ from mdevreg.facts import (
     RuleList,
 )
 from mdevreg.fleet import FleetView, Matrix
+from mdevreg.fleet.spreading import shares_in
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
@@ -50,7 +52,10 @@ from mdevreg.query.pages import PageAsked, TargetPage, page_for
 from mdevreg.query.planning import islands, plan_upgrade, plan_waves, silent
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule, Scope
+from mdevreg.stragglers import Stragglers, StragglersAsked
 from mdevreg.times import micros
+from mdevreg.trends import Trend, TrendAsked
+from mdevreg.upgrades import UpgradePage, UpgradesAsked
 
 
 def now_utc() -> datetime:
@@ -251,6 +256,25 @@ class FleetDoor:
             yield
         except NotFoundError as error:
             raise (error.completed() if self.patient else error) from None
+
+    def distribution(self, asked: DistributionAsked) -> Distribution:
+        """The driver builds of the fleet, and what they save and load, counted by group."""
+        if asked.moment != NOW:
+            return self._behind().distribution(asked)
+        view = self._view()
+        return Distribution(view.position, shares_in(view, check(asked)), self._snapshot(view), asked.by)
+
+    def trend(self, asked: TrendAsked) -> Trend:
+        """How many hosts ran which driver build, time after time: the index has no past."""
+        return self._behind().trend(asked)
+
+    def upgrades(self, asked: UpgradesAsked) -> UpgradePage:
+        """The newest of some upgrades."""
+        return self._behind().upgrades(asked)
+
+    def stragglers(self, asked: StragglersAsked) -> Stragglers:
+        """Hosts that are behind: the index does not know since when."""
+        return self._behind().stragglers(asked)
 
     def close(self) -> None:
         """Close the door behind. Closing twice is allowed."""

@@ -46,6 +46,7 @@ from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
+from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
@@ -54,6 +55,14 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 1024 * 1024
 #: Hosts of one page; few fleets need a second one.
 HOSTS_AT_ONCE = 100_000
+
+
+_TRACKED = {
+    "distribution": "/v1/drivers/distribution",
+    "trend": "/v1/drivers/trend",
+    "upgrades": "/v1/upgrades",
+    "stragglers": "/v1/upgrades/stragglers",
+}
 
 
 class _Hosts(Hosts, frozen=True):
@@ -81,7 +90,7 @@ def open_http(url: str, *, timeout_s: float, creds: str | None) -> HttpDoor:
     return HttpDoor(link)
 
 
-class HttpDoor:
+class HttpDoor(RemoteTracking):
     """``mdevreg.query.door.Door``, ``NearDoor`` and ``PagingDoor`` over HTTP."""
 
     def __init__(self, link: Link) -> None:
@@ -243,6 +252,9 @@ class HttpDoor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
+        return self._ask(_TRACKED[endpoint], kind, moment, **fields)
 
     def _ask(self, path: str, kind: type[T], moment: Moment, /, *, longer_s: float = 0.0, **fields: Any) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}

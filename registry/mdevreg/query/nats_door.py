@@ -41,6 +41,7 @@ from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
 from mdevreg.query.requests import ErrorBody
+from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
     return door
 
 
-class NatsDoor:
+class NatsDoor(RemoteTracking):
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -233,6 +234,9 @@ class NatsDoor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
+        return self._ask(endpoint, kind, moment, timeout_s=self._timeout_s + BLAME_S, **fields)
 
     def _asked_now(self, endpoint: str, kind: type[T], **fields: str) -> T:
         request = msgspec.json.encode({name: possible(value) for name, value in fields.items()})

@@ -11,6 +11,7 @@ from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import DecisionDraft
 from mdevreg.differing import DEFAULT_HOSTS, DifferenceAsked
+from mdevreg.distribution import By, DistributionAsked
 from mdevreg.errors import UsageError
 from mdevreg.facts import (
     HistoryKind,
@@ -35,7 +36,11 @@ from mdevreg.query.batch import MAX_PAIRS, Asked
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
 from mdevreg.rules import Rule, scope_in
 from mdevreg.shapes import Count, Digest, Line, Name, Path, Strict, Time
+from mdevreg.stragglers import DEFAULT_STRAGGLERS, StragglersAsked
+from mdevreg.trends import MAX_OVER_S, TrendAsked
+from mdevreg.upgrades import DEFAULT_UPGRADES, UpgradesAsked
 from mdevreg.verdict import Outcome
+from mdevreg.wanted import wanted_in
 
 #: The version of questions, decisions and their replies. 1.1: batches, pages, schemas; fields that an endpoint does
 #: not take are refused.
@@ -88,13 +93,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     capacity: bool | None = None
     from_as_of: Time | None = None
     from_known_at: Count | Time | None = None
+    by: By | None = None
+    where: Line | None = None  # as ``sources``
+    driver: Line | None = None  # its name; of stragglers and plans, a build: NAME [VERSION] [KEY=VALUE …]
+    half: bool | None = None
+    over_s: Annotated[int, Meta(ge=1, le=MAX_OVER_S)] | None = None
+    step_s: Annotated[int, Meta(ge=1, le=MAX_OVER_S)] | None = None
     as_of: Time | None = None
     known_at: Count | Time | None = None
     snapshot: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
-    where: Line | None = None  # hosts, as ``sources``
-    driver: Line | None = None  # NAME VERSION …: what hosts are upgraded to; or
-    profile_from: Path | None = None  # a host that has it; or
-    stream: Line | None = None  # saves=V,loads=V..V
+    profile_from: Path | None = None  # in the place of a driver: a host that has it
+    stream: Line | None = None  # or saves=V,loads=V..V
     at_once: Annotated[int, Meta(ge=1, le=MANY)] | None = None
     per_site: Annotated[int, Meta(ge=1, le=MANY)] | None = None
     spare: Annotated[int, Meta(ge=0, le=MANY)] | None = None
@@ -174,6 +183,42 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             capacity=bool(self.capacity),
             limit=self.limit or DEFAULT_HOSTS,
             cursor=self.cursor,
+        )
+
+    @property
+    def distributed(self) -> DistributionAsked:
+        """What is counted of driver builds."""
+        return DistributionAsked(self.by, scope_in(self.where or ""), self.moment)
+
+    @property
+    def trend(self) -> TrendAsked:
+        """Over what period, and how finely."""
+        return TrendAsked(int(self.need("over_s")), self.step_s, scope_in(self.where or ""), self.moment)
+
+    @property
+    def upgraded(self) -> UpgradesAsked:
+        """Which upgrades are asked for."""
+        return UpgradesAsked(
+            host=self.host,
+            driver=self.driver,
+            since=self.since,
+            until=self.until,
+            where=scope_in(self.where or ""),
+            limit=self.limit or DEFAULT_UPGRADES,
+            cursor=self.cursor,
+            moment=self.moment,
+        )
+
+    @property
+    def straggling(self) -> StragglersAsked:
+        """Which build is wanted, and where."""
+        return StragglersAsked(
+            wanted=wanted_in(self.need("driver")),
+            where=scope_in(self.where or ""),
+            half=bool(self.half),
+            limit=self.limit or DEFAULT_STRAGGLERS,
+            cursor=self.cursor,
+            moment=self.moment,
         )
 
     def need(self, field: str) -> str:

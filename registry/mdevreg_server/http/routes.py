@@ -133,6 +133,10 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/pair", "pair", example={"device": "hv-a-05/mtty/mtty-2", "host": "hv-a-10"}),
     _route("/v1/candidates", "candidates", example={"device": "hv-a-05/mtty/mtty-2"}),
     _route("/v1/loading", "loading", example={"format": "mtty"}),
+    _route("/v1/drivers/distribution", "distribution", rows="drivers", tag="log", example={"by": "site"}),
+    _route("/v1/drivers/trend", "trend", rows="drivers", example={"over_s": "7776000"}),
+    _route("/v1/upgrades", "upgrades", rows="upgrades", tag="log"),
+    _route("/v1/upgrades/stragglers", "stragglers", rows="stragglers", tag="log", example={"driver": "mtty 2"}),
 )
 
 #: How the fields of a request look in a query.
