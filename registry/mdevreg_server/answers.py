@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from mdevreg.campaigns import CampaignAsked
 from mdevreg.compatibility import Rules
 from mdevreg.decisions import DecisionsAsked
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
@@ -124,6 +125,13 @@ ENDPOINTS: dict[str, Endpoint] = {
         before=ask.before,
         limit=ask.limit or DEFAULT_ROWS,
     ),
+    "campaigns": lambda door, ask: door.campaigns(ask.moment),
+    "campaign": lambda door, ask: door.campaign(ask.need("name"), ask.moment),
+    "campaign-status": lambda door, ask: door.campaign_status(
+        CampaignAsked(
+            ask.need("name"), ask.state, ask.limit or DEFAULT_ROWS, ask.cursor, ask.moment.as_of, ask.moment.known_at
+        )
+    ),
     "schema": lambda _, ask: schemas(ask.name),
 }
 
@@ -151,6 +159,10 @@ DECISIONS: dict[str, Decision] = {
     ),
     "record-decision": lambda decisions, asked: decisions.record(_need(asked.decision, "decision")),
     "report-outcome": lambda decisions, asked: decisions.report(_need(asked.outcome, "outcome")),
+    "create-campaign": lambda decisions, asked: decisions.create_campaign(_need(asked.campaign, "campaign")),
+    "end-campaign": lambda decisions, asked: decisions.end_campaign(
+        _need(asked.name, "name"), author=_need(asked.author, "author"), reason=asked.reason or ""
+    ),
 }
 
 _ask = msgspec.json.Decoder(Ask)

@@ -195,6 +195,27 @@ class DriverBuild(_Interval, Base):
     build_id: Mapped[str | None] = mapped_column(Text, sort_order=14)
 
 
+class _Intent:
+    """What an entry of the log says of a campaign or baseline, to be found by its name. Rows are only ever added."""
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=False)
+    at_us: Mapped[int] = mapped_column(Big)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class Campaign(_Intent, Base):
+    """Campaigns (``mdevreg.campaigns``), without their plans: each as it was from a log position on."""
+
+    __tablename__ = "campaign"
+
+
+class Baseline(_Intent, Base):
+    """Baselines (``mdevreg.baselines``): each version, from a log position on."""
+
+    __tablename__ = "baseline"
+
+
 class StreamPosition(Base):
     """How far each stream was dealt with: written in the same transaction as the effect.
 
@@ -289,7 +310,9 @@ def table_of(table: type[Base]) -> Table:
 
 
 #: Recreated from ``record_log``.
-PROJECTIONS = (HostFact, Parent, Offer, Device, DriverBuild, HostState, Profile)
+PROJECTIONS = (HostFact, Parent, Offer, Device, DriverBuild, HostState, Profile, Campaign, Baseline)
+#: ``record_log.kind`` of an intent → the table that it is found in.
+INTENTS: dict[str, type[Campaign | Baseline]] = {"campaign": Campaign, "baseline": Baseline}
 #: ``mdevreg.objects`` kind → its interval table. Key, then value columns, in table order.
 INTERVALS: dict[str, type[HostFact | Parent | Offer | Device | DriverBuild]] = {
     "host": HostFact,

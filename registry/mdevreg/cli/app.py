@@ -41,6 +41,7 @@ class Mdevreg(Questions):
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",
         "schema": f"{_COMMANDS}.schema",
+        "upgrade": f"{_COMMANDS}.upgrade",
     }
 
 

@@ -22,10 +22,11 @@ from mdevreg.differing import DifferenceAsked, DifferencePage
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
+from mdevreg.query.intending import IntentDoor
 from mdevreg.rules import Rule
 
 
-class Door(Protocol):
+class Door(IntentDoor, Protocol):
     """Facts from a registry."""
 
     def hosts(self, moment: Moment) -> Hosts:

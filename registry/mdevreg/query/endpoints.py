@@ -9,6 +9,7 @@ from msgspec import structs
 
 from mdevreg.answering import Answer, Targets
 from mdevreg.blame import Blame
+from mdevreg.campaigns import Campaign, CampaignList, CampaignStatus, CampaignWhole
 from mdevreg.decisions import Decision, DecisionList
 from mdevreg.differing import DifferencePage
 from mdevreg.errors import UsageError
@@ -106,6 +107,14 @@ QUESTIONS: dict[str, Endpoint] = {
     "regret": Endpoint(
         Regrets, ("since",), ("until", "before", "limit"), "Recorded yes that would now be none, and what came late."
     ),
+    "campaigns": Endpoint(CampaignList, (), _TIMES, "Every campaign with its progress, ended ones included."),
+    "campaign": Endpoint(CampaignWhole, ("name",), _TIMES, "A campaign with the plan that it follows."),
+    "campaign-status": Endpoint(
+        CampaignStatus,
+        ("name",),
+        (*_TIMES, "state", "limit", "cursor"),
+        "How a campaign stands, and its hosts, page by page.",
+    ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
 
@@ -118,6 +127,8 @@ DECISIONS: dict[str, Endpoint] = {
     "set-retention": Endpoint(Retention, ("bodies", "author"), (), "For how long documents are kept from now on."),
     "record-decision": Endpoint(Decision, ("decision",), (), "Answer a question, and record the answer."),
     "report-outcome": Endpoint(OutcomeReport, ("outcome",), (), "Report how a real migration ended."),
+    "create-campaign": Endpoint(Campaign, ("campaign",), (), "Create a campaign."),
+    "end-campaign": Endpoint(Campaign, ("name", "author"), ("reason",), "End a campaign."),
 }
 
 

@@ -39,6 +39,7 @@ from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
+from mdevreg.query.remote_intents import RemoteIntents
 from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
@@ -47,6 +48,14 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 1024 * 1024
 #: Hosts of one page; few fleets need a second one.
 HOSTS_AT_ONCE = 100_000
+#: Where campaigns and baselines are asked for, and written.
+INTENTS = {
+    "campaigns": "/v1/campaigns",
+    "campaign": "/v1/campaigns/{name}/whole",
+    "campaign-status": "/v1/campaigns/{name}",
+    "create-campaign": "/v1/campaigns",
+    "end-campaign": "/v1/campaigns/{name}/end",
+}
 
 
 class _Hosts(Hosts, frozen=True):
@@ -74,7 +83,7 @@ def open_http(url: str, *, timeout_s: float, creds: str | None) -> HttpDoor:
     return HttpDoor(link)
 
 
-class HttpDoor:
+class HttpDoor(RemoteIntents):
     """``mdevreg.query.door.Door``, ``NearDoor`` and ``PagingDoor`` over HTTP."""
 
     def __init__(self, link: Link) -> None:
@@ -217,6 +226,15 @@ class HttpDoor:
     ) -> None:
         self.close()
 
+    def _told(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        path, moment = INTENTS[endpoint], Moment(fields.pop("as_of", None), fields.pop("known_at", None))
+        return self._ask(_filled(path, fields), kind, moment, **fields)
+
+    def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        path = _filled(INTENTS[endpoint], fields)
+        body = fields.get("campaign", fields)
+        return self._post(path, body, kind, again=False)
+
     def _ask(self, path: str, kind: type[T], moment: Moment, /, **fields: object) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
         query = {name: _text(value) for name, value in given.items() if value is not None}
@@ -237,6 +255,11 @@ class HttpDoor:
 
 def _without(asked: TimelineAsked) -> dict[str, Any]:
     return {name: value for name, value in logged.fields_of(asked).items() if name != "known_at"}
+
+
+def _filled(path: str, fields: dict[str, Any]) -> str:
+    """A path with the name in it, if it has one: that is no field any more."""
+    return path.replace("{name}", _segment(path.split("/")[2], fields.pop("name"))) if "{name}" in path else path
 
 
 def _segment(kind: str, name: str) -> str:

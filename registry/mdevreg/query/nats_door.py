@@ -33,6 +33,7 @@ from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
+from mdevreg.query.remote_intents import RemoteIntents
 from mdevreg.query.requests import ErrorBody
 from mdevreg.rules import Rule, Scope, words_of
 
@@ -55,7 +56,7 @@ def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
     return door
 
 
-class NatsDoor:
+class NatsDoor(RemoteIntents):
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -207,6 +208,12 @@ class NatsDoor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _told(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        return self._request(subjects.query(endpoint), msgspec.json.encode(fields), kind)
+
+    def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        return self._request(subjects.decision(endpoint), msgspec.json.encode(fields), kind)
 
     def _asked_now(self, endpoint: str, kind: type[T], **fields: str) -> T:
         request = msgspec.json.encode({name: possible(value) for name, value in fields.items()})

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from mdevreg.campaigns import CampaignDraft, HostState
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import DecisionDraft
@@ -27,7 +28,7 @@ from mdevreg.logged import (
     TimelineName,
 )
 from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
-from mdevreg.outcomes import OutcomeDraft
+from mdevreg.outcomes import OutcomeDraft, Remark
 from mdevreg.query.batch import MAX_PAIRS, Asked
 from mdevreg.query.cursors import MAX_CURSOR_CHARS
 from mdevreg.rules import Rule
@@ -74,6 +75,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: Digest | None = None  # of a profile
     target: Digest | None = None
     before: Count | None = None  # a log position
+    state: HostState | None = None  # of a campaign
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     table: TimelineName | None = None
     after: Count | None = None
@@ -157,6 +159,8 @@ class Decide(Strict, frozen=True):
     author: Line | None = None
     decision: DecisionDraft | None = None
     outcome: OutcomeDraft | None = None
+    campaign: CampaignDraft | None = None
+    reason: Remark | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

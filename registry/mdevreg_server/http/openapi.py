@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import Decision, DecisionDraft
 from mdevreg.outcomes import OutcomeDraft, OutcomeReport
@@ -20,7 +21,7 @@ from mdevreg.reasons import Explanation
 from mdevreg.rules import Rule
 from mdevreg_server.http import examples
 from mdevreg_server.http.forms import CSV, JSON, NDJSON
-from mdevreg_server.http.models import CanMigrate, End, ExplainedAnswers
+from mdevreg_server.http.models import CanMigrate, End, EndIntent, ExplainedAnswers
 from mdevreg_server.http.problems import PROBLEM, ProblemDetails
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.sheets import names_of
@@ -29,9 +30,12 @@ _REF = "#/components/schemas/{name}"
 _STRUCTS = (
     Ask,
     BriefAnswers,
+    Campaign,
+    CampaignDraft,
     CanMigrate,
     DecisionDraft,
     End,
+    EndIntent,
     ExplainedAnswers,
     Explanation,
     OutcomeDraft,
@@ -69,9 +73,12 @@ _ABOUT = {
     "decision": "Only reports of that decision.",
     "source": "Only reports of that source's profile, by its digest.",
     "target": "Only reports of that target's profile.",
+    "state": "Only hosts that stand so: elsewhere, rolled_back, offers_nothing, pending, upgraded.",
 }
 #: What makes an entry of the log that has a name.
-_CREATING = ("addRule", "recordDecision", "reportOutcome")
+_CREATING = ("addRule", "recordDecision", "reportOutcome", "createCampaign")
+#: What the names in paths of posts are, and an example.
+_NAMED = {"rule": ("A rule's id.", "r42"), "name": ("The name of a campaign.", "to-580")}
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",
     401: "A token is needed.",
@@ -110,6 +117,9 @@ def document(version: str, url: str) -> dict[str, Any]:
         examples.OUTCOME,
         refs[OutcomeReport],
     )
+    paths["/v1/campaigns"]["post"] = _posted(
+        "createCampaign", "Create a campaign.", refs[CampaignDraft], examples.CAMPAIGN, refs[Campaign]
+    )
     paths |= _others(refs)
     del components["Ask"]  # the questions' fields, each of which is a parameter
     return {
@@ -131,11 +141,15 @@ def _others(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
         "canMigrate", "Many verdicts in one question.", refs[CanMigrate], examples.BATCH, answers, lists=True
     )
     end = _posted("endRule", "End a rule.", refs[End], examples.END, refs[Rule], named="rule")
+    campaign = _posted(
+        "endCampaign", "End a campaign.", refs[EndIntent], examples.END_INTENT, refs[Campaign], named="name"
+    )
     code = _parameter("code", "path", {"type": "string", "minLength": 1}, "A reason code.", "HOST_STALE")
     explain = _operation("explain", "A reason code in plain words.", [code], {"200": _answer(refs[Explanation])})
     return {
         "/v1/can-migrate": {"post": batch},
         "/v1/rules/{rule}/end": {"post": end},
+        "/v1/campaigns/{name}/end": {"post": campaign},
         "/v1/explain/{code}": {"get": explain},
         "/healthz": {"get": _plain("healthz", "The process lives.", {"200": {"description": "It does."}})},
         "/readyz": {
@@ -189,7 +203,7 @@ def _posted(
     identity: str, about: str, body: Any, example: Any, answer: Any, *, lists: bool = False, named: str | None = None
 ) -> dict[str, Any]:
     parameters = (
-        [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, "A rule's id.", "r42")]
+        [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, *_NAMED[named])]
     )
     status = "201" if identity in _CREATING else "200"
     listed = names_of(_brief_answer()) if lists else None

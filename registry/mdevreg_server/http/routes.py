@@ -130,6 +130,9 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/pair", "pair", example={"device": "hv-a-05/mtty/mtty-2", "host": "hv-a-10"}),
     _route("/v1/candidates", "candidates", example={"device": "hv-a-05/mtty/mtty-2"}),
     _route("/v1/loading", "loading", example={"format": "mtty"}),
+    _route("/v1/campaigns", "campaigns", rows="campaigns"),
+    _route("/v1/campaigns/{name}", "campaign-status", named="name", rows="hosts", example={"name": "to-580"}),
+    _route("/v1/campaigns/{name}/whole", "campaign", named="name", example={"name": "to-580"}),
 )
 
 #: How the fields of a request look in a query.

@@ -1,0 +1,227 @@
+"""The laws of ``mdevreg.query.intending``: one suite for every door, each test over a registry of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from contracts.door_contract import OpenDoor, _second
+from mdevreg.campaigns import CampaignAsked, CampaignDraft, CampaignStatus
+from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.facts import NOW, Moment
+from mdevreg.moments import moment_in
+from mdevreg.query import questions
+from mdevreg.query.campaign_pages import whole_status
+from mdevreg.query.door import Door
+from mdevreg.rules import Scope
+from mdevreg.wanted import WantedBuild
+from support.door_fleet import memory_door
+from support.hosts import uuid_of
+from support.publisher import EPOCH_START
+
+#: To the build that beta alone of ``support.door_fleet`` ever had, and left again.
+DRAFT = CampaignDraft(
+    name="to-4",
+    wanted=WantedBuild(name="mtty", version="4"),
+    author="alice",
+    where=Scope(site=("lab",)),
+    begins=EPOCH_START,
+    message="CVE-2026-1",
+)
+#: Moments at which its progress is asked about.
+MOMENTS = [
+    NOW,
+    Moment(as_of=_second(2)),
+    Moment(as_of=_second(3.5)),
+    Moment(as_of=_second(4)),
+    Moment(as_of=_second(60)),
+]
+
+
+def _asked(moment: Moment = NOW, **more: Any) -> CampaignAsked:
+    return CampaignAsked("to-4", as_of=moment.as_of, known_at=moment.known_at, **more)
+
+
+def _states(status: CampaignStatus) -> dict[str, str]:
+    return {host.host: host.state for host in status.hosts}
+
+
+class IntentContract:
+    """Campaigns and baselines are kept and computed alike through every door."""
+
+    @pytest.fixture
+    def door(self, open_fresh: OpenDoor) -> Iterator[Door]:
+        with open_fresh() as door:
+            yield door
+
+    def test_a_campaign_is_kept_as_it_was_meant(self, door: Door) -> None:
+        before = door.rules(NOW).position
+        created = door.create_campaign(DRAFT)
+        assert created.where == Scope(site=("lab",), driver=("mtty",)), "those that run the wanted build's driver"
+        assert created.begins == EPOCH_START
+        assert (created.author, created.message, created.ended) == ("alice", "CVE-2026-1", None)
+        (line,) = door.campaigns(NOW).campaigns
+        assert (line.campaign, line.state) == (created, "running")
+        whole = door.campaign("to-4", NOW)
+        assert (whole.campaign, whole.plan) == (created, None)
+        assert door.campaigns(Moment(known_at=before)).campaigns == (), "as known before it was created"
+
+    def test_a_campaign_changes_nothing_that_is_judged(self, door: Door) -> None:
+        asked = (uuid_of(1), "beta", NOW)
+        before = questions.can_migrate(door, *asked[:2], now=_second(0)).verdict, door.rules(NOW).rules
+        door.create_campaign(DRAFT)
+        door.end_campaign("to-4", author="bob")
+        assert (questions.can_migrate(door, *asked[:2], now=_second(0)).verdict, door.rules(NOW).rules) == before
+
+    @pytest.mark.parametrize("moment", MOMENTS, ids=str)
+    def test_progress_is_what_the_states_of_the_hosts_say(self, door: Door, moment: Moment) -> None:
+        door.create_campaign(DRAFT)
+        other = memory_door()
+        other.create_campaign(DRAFT)
+        found, expected = (each.campaign_status(_asked(moment)) for each in (door, other))
+        assert found.hosts == expected.hosts
+        assert structs.replace(found.progress, rate_from="") == structs.replace(expected.progress, rate_from="")
+
+    def test_a_host_that_goes_back_is_rolled_back(self, door: Door) -> None:
+        door.create_campaign(DRAFT)
+        then = door.campaign_status(_asked(Moment(as_of=_second(4))))
+        assert _states(then)["host-b"] == "upgraded"
+        (beta,) = [host for host in then.hosts if host.host == "host-b"]
+        assert (beta.was, beta.build, beta.upgraded_at, beta.since) == ("mtty 3", "mtty 4", _second(4), _second(4))
+        now = door.campaign_status(_asked())
+        assert now.hosts[0].host == "host-b", "the worst comes first"
+        assert (now.hosts[0].state, now.hosts[0].since, now.hosts[0].build) == ("rolled_back", _second(5), "mtty 3")
+        assert (now.progress.hosts, now.progress.rolled_back, now.progress.upgraded) == (7, 1, 0)
+        assert now.progress.outlook == "no_deadline"
+
+    def test_a_selector_of_the_old_version_keeps_those_that_were_upgraded(self, door: Door) -> None:
+        draft = structs.replace(DRAFT, where=Scope(version=("3",), host=("beta",)))
+        door.create_campaign(draft)
+        then = door.campaign_status(_asked(Moment(as_of=_second(4))))
+        assert _states(then) == {"host-b": "upgraded"}
+        assert (then.progress.outlook, then.progress.first_upgrade) == ("complete", _second(4))
+
+    def test_hosts_that_matched_before_it_began_are_not_in_it(self, door: Door) -> None:
+        """Beta's second parent came with the last look; its build 4 was gone by then."""
+        draft = structs.replace(DRAFT, where=Scope(version=("4",)), begins=_second(5))
+        door.create_campaign(draft)
+        found = door.campaign_status(_asked())
+        assert (found.hosts, found.progress.outlook) == ((), "empty")
+
+    def test_a_host_that_joins_later_is_new(self, door: Door) -> None:
+        draft = structs.replace(DRAFT, where=Scope(version=("4",)), wanted=WantedBuild(name="mtty", version="3"))
+        door.create_campaign(draft)
+        (beta,) = door.campaign_status(_asked()).hosts
+        assert (beta.new, beta.joined, beta.was, beta.state) == (True, _second(4), "mtty 4", "upgraded")
+        assert door.campaign_status(_asked()).progress.new == 1
+
+    @pytest.mark.parametrize("limit", [1, 3])
+    def test_hosts_come_page_by_page_and_are_the_same(self, door: Door, limit: int) -> None:
+        door.create_campaign(DRAFT)
+        whole = door.campaign_status(_asked())
+        assert whole.next is None
+        asked, hosts = _asked(limit=limit), []
+        while True:
+            page = door.campaign_status(asked)
+            hosts += page.hosts
+            if page.next is None:
+                break
+            asked = structs.replace(asked, cursor=page.next)
+        assert tuple(hosts) == whole.hosts
+        assert whole_status(door, _asked(limit=4)).hosts == whole.hosts[:4]
+        pending = door.campaign_status(_asked(state="pending")).hosts
+        assert pending == tuple(host for host in whole.hosts if host.state == "pending") != ()
+        with pytest.raises(UsageError) as caught:
+            door.campaign_status(structs.replace(asked, state="pending"))
+        assert caught.value.code == "BAD_CURSOR"
+
+    def test_an_answer_is_the_same_again_by_its_token(self, door: Door) -> None:
+        door.create_campaign(structs.replace(DRAFT, deadline=_second(10_000_000)))
+        for ask in (
+            lambda moment: door.campaign_status(_asked(moment)),
+            door.campaigns,
+        ):
+            told = ask(NOW)
+            again = ask(moment_in(told.snapshot))
+            assert msgspec.json.encode(again) == msgspec.json.encode(told)
+        door.end_campaign("to-4", author="bob")
+        after = door.campaign_status(_asked(moment_in(told.snapshot)))
+        assert (after.state, after.campaign.ended) == ("running", None), "as known before it was ended"
+
+    def test_an_ended_campaign_stands_as_it_did_at_its_end(self, door: Door) -> None:
+        door.create_campaign(DRAFT)
+        before = datetime.now(UTC) - timedelta(seconds=1)
+        ended = door.end_campaign("to-4", author="bob", reason="superseded")
+        assert (ended.ended_by, ended.reason, ended.author) == ("bob", "superseded", "alice")
+        assert ended.ended is not None
+        assert before <= ended.ended <= datetime.now(UTC) + timedelta(seconds=1)
+        found = door.campaign_status(_asked())
+        assert (found.state, found.campaign) == ("ended", ended)
+        assert found.progress.hosts == 7
+        assert [line.state for line in door.campaigns(NOW).campaigns] == ["ended"]
+        assert door.campaign_status(_asked(Moment(as_of=_second(4)))).state == "running"
+        with pytest.raises(UsageError) as caught:
+            door.end_campaign("to-4", author="bob")
+        assert caught.value.code == "CAMPAIGN_ENDED"
+
+    def test_asking_twice_creates_one(self, door: Door) -> None:
+        first = door.create_campaign(DRAFT)
+        position = door.campaigns(NOW).position
+        assert door.create_campaign(DRAFT) == first
+        assert door.create_campaign(structs.replace(DRAFT, begins=None)) == first
+        assert door.campaigns(NOW).position == position
+        with pytest.raises(UsageError, match="to-4") as caught:
+            door.create_campaign(structs.replace(DRAFT, message="another"))
+        assert caught.value.code == "CAMPAIGN_EXISTS"
+        door.end_campaign("to-4", author="bob")
+        with pytest.raises(UsageError) as caught:
+            door.create_campaign(DRAFT)
+        assert caught.value.code == "CAMPAIGN_EXISTS", "a name is never used again"
+
+    def test_a_plan_is_kept_as_it_was_given(self, door: Door) -> None:
+        plan = {"waves": [{"hosts": ["alpha", "beta"], "share": 0.5}], "note": "Ü"}
+        created = door.create_campaign(structs.replace(DRAFT, plan=plan))
+        assert created.plan_digest == hashlib.sha256(msgspec.json.encode(plan)).hexdigest()
+        assert door.campaign("to-4", NOW).plan == plan
+        door.end_campaign("to-4", author="bob")
+        whole = door.campaign("to-4", NOW)
+        assert (whole.plan, whole.campaign.plan_digest) == (plan, created.plan_digest)
+        with pytest.raises(UsageError) as caught:
+            door.create_campaign(structs.replace(DRAFT, name="huge", plan={"x": "y" * 512_000}))
+        assert caught.value.code == "PLAN_TOO_LARGE"
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"author": " "},
+            {"wanted": WantedBuild(name="mtty")},
+            {"deadline": EPOCH_START},
+            {"message": "a\nb"},
+            {"name": "no name"},
+            {"name": "x" * 65},
+        ],
+        ids=str,
+    )
+    def test_what_can_not_be_meant_is_refused(self, door: Door, changed: dict[str, Any]) -> None:
+        with pytest.raises(UsageError):
+            door.create_campaign(structs.replace(DRAFT, **changed))
+        assert door.campaigns(NOW).campaigns == ()
+
+    def test_an_unknown_name_gets_the_nearest(self, door: Door) -> None:
+        door.create_campaign(DRAFT)
+        for ask in (
+            lambda: door.campaign("to-5", NOW),
+            lambda: door.campaign_status(CampaignAsked("to-5")),
+            lambda: door.end_campaign("to-5", author="bob"),
+        ):
+            with pytest.raises(NotFoundError) as caught:
+                ask()
+            assert (caught.value.kind, caught.value.nearest) == ("campaign", ("to-4",))
+        with pytest.raises(UsageError, match="limit"):
+            door.campaign_status(_asked(limit=1_001))
