@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
+from mdevreg.baselines import BaselineChange
 from mdevreg.campaigns import CampaignChange
 from mdevreg.errors import DecodeError
 from mdevreg.shapes import Line, Strict, Time
 
 #: What an intent changes.
-AnyIntent = CampaignChange
+AnyIntent = CampaignChange | BaselineChange
 
 
 class Intent(Strict, frozen=True):

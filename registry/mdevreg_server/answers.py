@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from mdevreg.baselines import CheckAsked
 from mdevreg.campaigns import CampaignAsked
 from mdevreg.compatibility import Rules
 from mdevreg.decisions import DecisionsAsked
@@ -132,6 +133,20 @@ ENDPOINTS: dict[str, Endpoint] = {
             ask.need("name"), ask.state, ask.limit or DEFAULT_ROWS, ask.cursor, ask.moment.as_of, ask.moment.known_at
         )
     ),
+    "baselines": lambda door, ask: door.baselines(ask.moment),
+    "baseline": lambda door, ask: door.baseline(ask.need("name"), ask.moment),
+    "baseline-check": lambda door, ask: door.check_baseline(
+        CheckAsked(
+            ask.need("name"),
+            scope_in(ask.where or ""),
+            ask.limit or DEFAULT_ROWS,
+            ask.cursor,
+            ask.stale_after_s,
+            ask.moment.as_of,
+            ask.moment.known_at,
+        )
+    ),
+    "configurations": lambda door, ask: door.configurations(scope_in(ask.where or ""), ask.moment),
     "schema": lambda _, ask: schemas(ask.name),
 }
 
@@ -161,6 +176,10 @@ DECISIONS: dict[str, Decision] = {
     "report-outcome": lambda decisions, asked: decisions.report(_need(asked.outcome, "outcome")),
     "create-campaign": lambda decisions, asked: decisions.create_campaign(_need(asked.campaign, "campaign")),
     "end-campaign": lambda decisions, asked: decisions.end_campaign(
+        _need(asked.name, "name"), author=_need(asked.author, "author"), reason=asked.reason or ""
+    ),
+    "put-baseline": lambda decisions, asked: decisions.put_baseline(_need(asked.baseline, "baseline")),
+    "end-baseline": lambda decisions, asked: decisions.end_baseline(
         _need(asked.name, "name"), author=_need(asked.author, "author"), reason=asked.reason or ""
     ),
 }

@@ -1,4 +1,4 @@
-"""What operators intend, written to the log by a ledger: campaigns created and ended. In the ledger's own thread."""
+"""What operators intend, written to the log by a ledger: campaigns and baselines. In the ledger's own thread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from msgspec import structs
 
-from mdevreg import campaigns
+from mdevreg import baselines, campaigns
+from mdevreg.baselines import Baseline, BaselineDraft
 from mdevreg.campaigns import Campaign, CampaignDraft, campaign_of
 from mdevreg.errors import UsageError
 from mdevreg.intents import AnyIntent, Intent
@@ -41,6 +42,31 @@ def end_campaign(ledger: Ledger, name: str, *, author: str, reason: str, now_us:
         change = campaigns.ended(found, author=author, reason=reason, now=now)
         _write(ledger, connection, change, author, now)
         return change.campaign
+
+
+def put_baseline(ledger: Ledger, draft: BaselineDraft, *, now_us: int) -> Baseline:
+    """Keep a baseline, or its next version; if the newest one says just that, it is the one. Raises ``UsageError``."""
+    baselines.check(draft)
+    with ledger.tending() as connection:
+        now = _now(ledger, now_us)
+        there = draft.name in intents.names(connection, "baseline", LATEST)
+        known = intents.baseline_entries(connection, draft.name, LATEST) if there else []
+        change = baselines.next_version(draft, known, now)
+        if change is None:
+            return known[-1]
+        _write(ledger, connection, change, draft.author, now)
+        return change.baseline
+
+
+def end_baseline(ledger: Ledger, name: str, *, author: str, reason: str, now_us: int) -> Baseline:
+    """End a baseline now. Raises ``NotFoundError``, ``UsageError`` (BASELINE_ENDED)."""
+    _refuse_blank(author)
+    with ledger.tending() as connection:
+        now = _now(ledger, now_us)
+        found = intents.baseline_entries(connection, name, LATEST)[-1]
+        change = baselines.ended(found, author=author, reason=reason, now=now)
+        _write(ledger, connection, change, author, now)
+        return change.baseline
 
 
 def _same(known: Campaign, wanted: Campaign, draft: CampaignDraft) -> Campaign:

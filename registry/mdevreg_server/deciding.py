@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from mdevreg.baselines import Baseline, BaselineDraft
 from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.catalog import Entry
 from mdevreg.decisions import Decision, DecisionDraft, Via
@@ -61,6 +62,14 @@ class Decisions(Protocol):
 
     def end_campaign(self, name: str, *, author: str, reason: str) -> Campaign:
         """End a campaign now."""
+        ...
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version."""
+        ...
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
+        """End a baseline now."""
         ...
 
     def through(self, via: Via) -> Decisions:
@@ -138,6 +147,14 @@ class LedgerDecisions:
     def end_campaign(self, name: str, *, author: str, reason: str) -> Campaign:
         """End a campaign now."""
         return self._written(lambda book: book.end_campaign(name, author=author, reason=reason))
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version."""
+        return self._written(lambda book: book.put_baseline(draft))
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
+        """End a baseline now."""
+        return self._written(lambda book: book.end_baseline(name, author=author, reason=reason))
 
     def _decided(self, work: Callable[[Rulebook], T]) -> T:
         decided = self._written(work)

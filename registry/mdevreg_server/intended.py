@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from mdevreg.baselines import Baseline
 from mdevreg.campaigns import Campaign
 from mdevreg.facts import Change, HistoryKind
 from mdevreg.times import moment_of, utc
@@ -13,6 +14,9 @@ from mdevreg_server import intents
 from mdevreg_server.asking import At
 from mdevreg_server.intents import MINE, Entry
 from mdevreg_server.tables import INTENTS, RecordLog
+
+#: So many classes of a baseline are named; the entry itself has all.
+NAMED = 10
 
 
 def intended(connection: sa.Connection, kind: HistoryKind, name: str, at: At, limit: int) -> list[Change]:
@@ -44,14 +48,22 @@ def _change(connection: sa.Connection, entry: Entry) -> Change:
         object=intent.kind,
         name=found.name,
         event="appeared" if first == entry.position else "changed",
-        detail=" ".join(_campaign_words(found, intent.author)),
+        detail=" ".join(_words(found, intent.author)),
     )
 
 
+def _words(found: Campaign | Baseline, author: str) -> Iterator[str]:
+    if found.ended is not None:
+        yield f"ended by {author}" + (f": {found.reason}" if found.reason else "")
+    elif isinstance(found, Campaign):
+        yield from _campaign_words(found, author)
+    else:
+        yield f"version {found.version} by {author}: {', '.join(each.key for each in found.classes[:NAMED])}"
+        yield from [f"and {len(found.classes) - NAMED} more"] if len(found.classes) > NAMED else []
+        yield from [f"- {found.message}"] if found.message else []
+
+
 def _campaign_words(campaign: Campaign, author: str) -> Iterator[str]:
-    if campaign.ended is not None:
-        yield f"ended by {author}" + (f": {campaign.reason}" if campaign.reason else "")
-        return
     yield f"by {author} ({campaign.where}) to {campaign.wanted}, from {utc(campaign.begins)}"
     if campaign.deadline is not None:
         yield f"until {utc(campaign.deadline)}"

@@ -9,6 +9,17 @@ from datetime import datetime
 import sqlalchemy as sa
 from msgspec import structs
 
+from mdevreg.baselines import (
+    Baseline,
+    BaselineCheck,
+    BaselineDraft,
+    BaselineList,
+    BaselineView,
+    CheckAsked,
+    Configurations,
+    chosen,
+    name_in,
+)
 from mdevreg.campaigns import (
     Campaign,
     CampaignAsked,
@@ -23,11 +34,15 @@ from mdevreg.facts import Moment
 from mdevreg.moments import moment_in, snapshot_of
 from mdevreg.progress import hosts_of, progress_of
 from mdevreg.query.campaign_pages import page_of
+from mdevreg.query.check_pages import check_page
 from mdevreg.query.names import possible
+from mdevreg.rules import Scope
 from mdevreg_server import intents
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.asking import At
+from mdevreg_server.conformity import check_of, configurations_of
 from mdevreg_server.enrolment import members_of, window_of
+from mdevreg_server.sides import Interned
 
 
 class SqlIntents:
@@ -37,6 +52,9 @@ class SqlIntents:
     _clock: Callable[[], datetime]
 
     def _reading(self, moment: Moment, *, empty: bool = False) -> AbstractContextManager[tuple[sa.Connection, At]]:
+        raise NotImplementedError
+
+    def _believed(self, connection: sa.Connection, when: At) -> Interned:
         raise NotImplementedError
 
     def campaigns(self, moment: Moment) -> CampaignList:
@@ -55,8 +73,8 @@ class SqlIntents:
         with self._reading(structs.replace(moment, as_of=None)) as (connection, when):
             found = intents.campaign(connection, possible(name), when.known_at)
             brought = intents.plan_of(connection, name, when.known_at)
-        snapshot = snapshot_of(when.position, moment.as_of or self._clock())
-        return CampaignWhole(when.position, found, None if brought is None else brought.plan, snapshot)
+        plan = None if brought is None else brought.plan
+        return CampaignWhole(when.position, found, plan, self._token(when, moment))
 
     def campaign_status(self, asked: CampaignAsked) -> CampaignStatus:
         """How a campaign stands, and a page of its hosts."""
@@ -77,6 +95,56 @@ class SqlIntents:
         """End a campaign now, where no registry is running on this database."""
         with writing_alone(self.engine.url) as book:
             return book.end_campaign(possible(name), author=author, reason=reason)
+
+    def baselines(self, moment: Moment) -> BaselineList:
+        """The version of every baseline that was valid and known, ended ones included."""
+        with self._reading(structs.replace(moment, as_of=None)) as (connection, when):
+            found = intents.baselines(connection, when.known_at, moment.as_of)
+        return BaselineList(when.position, tuple(found), self._token(when, moment))
+
+    def baseline(self, name: str, moment: Moment) -> BaselineView:
+        """A baseline, or one version of it, whatever hosts there were."""
+        with self._reading(structs.replace(moment, as_of=None)) as (connection, when):
+            known = intents.baseline_entries(connection, name_in(possible(name))[0], when.known_at)
+        found = chosen(name, known, moment.as_of)
+        return structs.replace(found, position=when.position, snapshot=self._token(when, moment))
+
+    def check_baseline(self, asked: CheckAsked) -> BaselineCheck:
+        """Who deviates from a baseline, and a page of these hosts."""
+        with self._reading(Moment(asked.as_of, asked.known_at)) as (connection, when):
+            known = intents.baseline_entries(connection, name_in(possible(asked.name))[0], when.known_at)
+            baseline = chosen(asked.name, known, asked.as_of).baseline
+            found = check_of(
+                connection,
+                baseline,
+                asked.where,
+                when,
+                self._believed(connection, when),
+                stale_after_s=asked.stale_after_s,
+                now=_clock_of(when),
+            )
+        page = check_page(asked, baseline, found.hosts, found.uncovered)
+        return structs.replace(page, position=when.position, snapshot=when.snapshot)
+
+    def configurations(self, where: Scope, moment: Moment) -> Configurations:
+        """What the types look like that hosts in a scope offer, and on how many hosts."""
+        with self._reading(moment) as (connection, when):
+            found = configurations_of(connection, where, when, self._believed(connection, when))
+        return Configurations(when.position, found, when.snapshot)
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version, where no registry is running on this database."""
+        with writing_alone(self.engine.url) as book:
+            return book.put_baseline(draft)
+
+    def end_baseline(self, name: str, *, author: str, reason: str = "") -> Baseline:
+        """End a baseline now, where no registry is running on this database."""
+        with writing_alone(self.engine.url) as book:
+            return book.end_baseline(possible(name), author=author, reason=reason)
+
+    def _token(self, when: At, moment: Moment) -> str:
+        """Of what is asked whatever hosts there were then."""
+        return snapshot_of(when.position, moment.as_of or self._clock())
 
 
 def _clock_of(when: At) -> datetime:

@@ -7,11 +7,13 @@ are written in one transaction, and ``derive`` makes the rows again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
+from mdevreg.baselines import Baseline, chosen, versions_at
 from mdevreg.campaigns import Campaign, CampaignChange
 from mdevreg.errors import DecodeError, NotFoundError, StateError, UsageError
 from mdevreg.intents import AnyIntent, Intent, decode_intent, encode_intent
@@ -115,6 +117,20 @@ def campaign(connection: sa.Connection, name: str, known_at: int) -> Campaign:
     return found[-1]
 
 
+def baselines(connection: sa.Connection, known_at: int, as_of: datetime | None) -> list[Baseline]:
+    """The version of each baseline that was valid at a time, as known at a position, by when the first was written."""
+    found = [(name, baseline_entries(connection, name, known_at)) for name in names(connection, "baseline", known_at)]
+    return [chosen(name, known, as_of).baseline for name, known in found if versions_at(known, as_of)]
+
+
+def baseline_entries(connection: sa.Connection, name: str, known_at: int) -> list[Baseline]:
+    """All that was written of a baseline. Raises ``NotFoundError`` if that is nothing."""
+    found = _of(connection, tables.Baseline, Baseline, name, known_at)
+    if not found:
+        raise NotFoundError("baseline", name, nearest(name, names(connection, "baseline", known_at)))
+    return found
+
+
 def plan_of(connection: sa.Connection, name: str, known_at: int) -> CampaignChange | None:
     """The newest entry of a campaign that brought a plan."""
     table = tables.Campaign
@@ -153,9 +169,9 @@ def faults(connection: sa.Connection) -> Iterator[str]:
             yield error.message
 
 
-def object_of(change: AnyIntent) -> Campaign:
+def object_of(change: AnyIntent) -> Campaign | Baseline:
     """What a change is about, as it is from then on."""
-    return change.campaign
+    return change.campaign if isinstance(change, CampaignChange) else change.baseline
 
 
 def _text(found: msgspec.Struct) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import structs
 
 from mdevreg.answering import Answer
+from mdevreg.baselines import Baseline, BaselineDraft
 from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.catalog import Entry
 from mdevreg.catalog_file import faults_of
@@ -147,6 +148,14 @@ class Rulebook:
     def end_campaign(self, name: str, *, author: str, reason: str) -> Campaign:
         """End a campaign now. Raises ``NotFoundError``, ``UsageError``."""
         return charters.end_campaign(self._ledger, name, author=author, reason=reason, now_us=self._now_us)
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version. Raises ``UsageError``."""
+        return charters.put_baseline(self._ledger, draft, now_us=self._now_us)
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
+        """End a baseline now. Raises ``NotFoundError``, ``UsageError``."""
+        return charters.end_baseline(self._ledger, name, author=author, reason=reason, now_us=self._now_us)
 
     def _imported(self, change: CatalogChange | None) -> Changed:
         if change is None:

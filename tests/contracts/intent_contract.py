@@ -12,12 +12,15 @@ import pytest
 from msgspec import structs
 
 from contracts.door_contract import OpenDoor, _second
-from mdevreg.campaigns import CampaignAsked, CampaignDraft, CampaignStatus
+from mdevreg.baselines import BaselineClass, BaselineDraft, CheckAsked, CheckedHost, differences
+from mdevreg.campaigns import CampaignAsked, CampaignDraft, CampaignHost, CampaignStatus
+from mdevreg.deviations import classes_like, classes_of_most
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.moments import moment_in
 from mdevreg.query import questions
 from mdevreg.query.campaign_pages import whole_status
+from mdevreg.query.check_pages import whole_check
 from mdevreg.query.door import Door
 from mdevreg.rules import Scope
 from mdevreg.wanted import WantedBuild
@@ -42,6 +45,17 @@ MOMENTS = [
     Moment(as_of=_second(4)),
     Moment(as_of=_second(60)),
 ]
+
+
+GOLD = BaselineDraft(
+    name="gold",
+    classes=(BaselineClass(type="mtty-*", driver=WantedBuild(name="mtty", version="2")),),
+    author="alice",
+)
+OTHER = BaselineClass(type="mtty-*", loads="mtty [1, 2]")
+KERNEL = BaselineClass(type="mtty-1", kernel_release="6.13.0", fields={"psid": "MT_1"})
+#: The fleet of these tests was heard long ago.
+LONG_S = 3_000_000_000.0
 
 
 def _asked(moment: Moment = NOW, **more: Any) -> CampaignAsked:
@@ -126,7 +140,7 @@ class IntentContract:
         door.create_campaign(DRAFT)
         whole = door.campaign_status(_asked())
         assert whole.next is None
-        asked, hosts = _asked(limit=limit), []
+        asked, hosts = _asked(limit=limit), list[CampaignHost]()
         while True:
             page = door.campaign_status(asked)
             hosts += page.hosts
@@ -225,3 +239,124 @@ class IntentContract:
             assert (caught.value.kind, caught.value.nearest) == ("campaign", ("to-4",))
         with pytest.raises(UsageError, match="limit"):
             door.campaign_status(_asked(limit=1_001))
+
+    def test_a_baseline_changes_by_a_new_version(self, door: Door) -> None:
+        first = door.put_baseline(GOLD)
+        assert (first.version, first.author, first.classes, first.ended) == (1, "alice", GOLD.classes, None)
+        position = door.baselines(NOW).position
+        assert door.put_baseline(GOLD) == first, "the same again is the same"
+        assert door.baselines(NOW).position == position
+        second = door.put_baseline(structs.replace(GOLD, classes=(OTHER,), author="bob"))
+        assert (second.version, second.author) == (2, "bob")
+        assert door.baselines(NOW).baselines == (second,)
+        shown = door.baseline("gold", NOW)
+        assert (shown.baseline, shown.versions) == (second, (1, 2))
+        assert door.baseline("gold@1", NOW).baseline == first
+        assert door.baseline("gold", Moment(known_at=position)).baseline == first
+        assert door.baseline("gold", Moment(as_of=second.at - timedelta(microseconds=1))).baseline == first
+        assert [(each.key, each.what, each.before, each.after) for each in differences(first, second)] == [
+            ("mtty-*", "driver", "mtty 2", None),
+            ("mtty-*", "loads", None, "mtty [1, 2]"),
+        ]
+
+    def test_an_ended_baseline_stays_in_the_history(self, door: Door) -> None:
+        first = door.put_baseline(GOLD)
+        ended = door.end_baseline("gold", author="bob", reason="too old")
+        assert (ended.version, ended.ended_by, ended.reason) == (1, "bob", "too old")
+        assert ended.ended is not None
+        assert door.baselines(NOW).baselines == (ended,)
+        assert door.baseline("gold", Moment(as_of=ended.ended - timedelta(microseconds=1))).baseline == first
+        with pytest.raises(UsageError) as caught:
+            door.end_baseline("gold", author="bob")
+        assert caught.value.code == "BASELINE_ENDED"
+        assert door.put_baseline(GOLD).version == 2, "it may come back"
+
+    @pytest.mark.parametrize("moment", MOMENTS, ids=str)
+    @pytest.mark.parametrize("where", [Scope(), Scope(host=("beta", "eta")), Scope(type=("mtty-2",))], ids=str)
+    def test_who_deviates_in_what_and_since_when(self, door: Door, moment: Moment, where: Scope) -> None:
+        draft = structs.replace(GOLD, classes=(structs.replace(OTHER, driver=GOLD.classes[0].driver), KERNEL))
+        told = []
+        for each in (door, memory_door()):
+            each.put_baseline(draft)
+            at = CheckAsked("gold@1", where, stale_after_s=LONG_S, as_of=moment.as_of, known_at=moment.known_at)
+            found = each.check_baseline(at)
+            told.append((found.rows, found.hosts, found.conforms, found.uncovered))
+        assert told[0] == told[1]
+        if moment != NOW:
+            with pytest.raises(NotFoundError, match="gold"):
+                door.check_baseline(structs.replace(at, name="gold"))
+
+    def test_a_check_tells_counts_and_hosts(self, door: Door) -> None:
+        door.put_baseline(GOLD)
+        found = door.check_baseline(CheckAsked("gold", stale_after_s=LONG_S))
+        states = {host.host: host.standing for host in found.rows}
+        assert states["host-b"] == "deviates"
+        assert "host-c" not in states, "gamma conforms"
+        (beta,) = [host for host in found.rows if host.host == "host-b"]
+        assert [(each.parent, each.what, each.expected, each.found, each.since) for each in beta.deviations] == [
+            ("mtty", "driver.version", "2", "3", _second(5))
+        ]
+        assert (found.hosts, found.conforms + found.deviates + found.unknown) == (7, 7)
+        assert states["host-f"] == "unknown", "its id is disputed"
+        stale = door.check_baseline(CheckAsked("gold", stale_after_s=1.0))
+        assert (stale.deviates, stale.conforms, stale.unknown) == (0, 0, 7), "nothing is to be relied on"
+        assert next(host for host in stale.rows if host.host == "host-b").doubts == ("HOST_STALE",)
+
+    def test_a_check_comes_page_by_page(self, door: Door) -> None:
+        door.put_baseline(GOLD)
+        asked = CheckAsked("gold", stale_after_s=1.0)
+        whole = door.check_baseline(asked)
+        assert (len(whole.rows), whole.next) == (7, None)
+        page, rows = door.check_baseline(structs.replace(asked, limit=3)), list[CheckedHost]()
+        while True:
+            rows += page.rows
+            if page.next is None:
+                break
+            page = door.check_baseline(structs.replace(asked, limit=3, cursor=page.next))
+        assert tuple(rows) == whole.rows == whole_check(door, structs.replace(asked, limit=100)).rows
+        assert whole_check(door, structs.replace(asked, limit=5)).rows == whole.rows[:5]
+
+    def test_what_is_there_makes_a_baseline(self, door: Door) -> None:
+        for where in (Scope(), Scope(host=("beta",))):
+            for moment in MOMENTS:
+                found = door.configurations(where, moment).configurations
+                assert found == memory_door().configurations(where, moment).configurations, (where, moment)
+        most = classes_of_most(door.configurations(Scope(), NOW).configurations)
+        assert [each.key for each in most] == ["mtty-1", "mtty-2", "mtty-7"]
+        assert (most[0].driver, most[0].loads) == (WantedBuild(name="mtty", version="2"), "mtty [1, 2]")
+        alone = door.put_baseline(structs.replace(GOLD, classes=classes_like(door.host("eta", NOW))))
+        told = door.check_baseline(CheckAsked("gold", Scope(host=("eta",)), stale_after_s=LONG_S))
+        assert (told.hosts, told.deviates, told.baseline) == (1, 0, alone)
+        with pytest.raises(UsageError, match="two configurations"):
+            classes_like(door.host("beta", NOW))
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"author": ""},
+            {"classes": ()},
+            {"classes": (BaselineClass(driver=WantedBuild(name="mtty", version="2")),)},
+            {"classes": (BaselineClass(type="mtty-1"),)},
+            {"classes": (BaselineClass(type="x", loads="1"), BaselineClass(type="x", loads="2"))},
+            {"name": "gold@2"},
+        ],
+        ids=str,
+    )
+    def test_what_no_baseline_can_be_is_refused(self, door: Door, changed: dict[str, Any]) -> None:
+        with pytest.raises(UsageError):
+            door.put_baseline(structs.replace(GOLD, **changed))
+        assert door.baselines(NOW).baselines == ()
+
+    def test_an_unknown_baseline_gets_the_nearest(self, door: Door) -> None:
+        door.put_baseline(GOLD)
+        for ask in (
+            lambda: door.baseline("glod", NOW),
+            lambda: door.check_baseline(CheckAsked("glod")),
+            lambda: door.end_baseline("glod", author="bob"),
+        ):
+            with pytest.raises(NotFoundError) as caught:
+                ask()
+            assert (caught.value.kind, caught.value.nearest) == ("baseline", ("gold",))
+        with pytest.raises(NotFoundError) as caught:
+            door.baseline("gold@2", NOW)
+        assert caught.value.nearest == ("gold@1",)

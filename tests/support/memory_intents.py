@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import structs
 
-from mdevreg import campaigns
+from mdevreg import baselines, campaigns
+from mdevreg.baselines import (
+    Baseline,
+    BaselineChange,
+    BaselineCheck,
+    BaselineDraft,
+    BaselineList,
+    BaselineView,
+    CheckAsked,
+    CheckedHost,
+    Configuration,
+    Configurations,
+    Deviation,
+    chosen,
+    name_in,
+)
 from mdevreg.campaigns import (
     Campaign,
     CampaignAsked,
@@ -22,12 +37,16 @@ from mdevreg.campaigns import (
     CampaignWhole,
     campaign_of,
 )
+from mdevreg.compatibility import Rules, evidence_reasons
+from mdevreg.deviations import Differs, class_of, configuration_of, differs, kernel_differs, standing_of
 from mdevreg.errors import NotFoundError, UsageError
-from mdevreg.facts import Moment
+from mdevreg.facts import Moment, Side
 from mdevreg.moments import moment_in
 from mdevreg.nearest import nearest
 from mdevreg.progress import Member, Place, Stay, hosts_of, progress_of
 from mdevreg.query.campaign_pages import page_of
+from mdevreg.query.check_pages import check_page
+from mdevreg.rules import Scope
 from mdevreg.scopes import covers
 from mdevreg.timeline import OPEN
 from mdevreg.times import micros
@@ -44,7 +63,7 @@ class Written(msgspec.Struct, frozen=True):
 
     position: int
     at: datetime
-    change: CampaignChange
+    change: CampaignChange | BaselineChange
 
 
 class MemoryIntents:
@@ -70,8 +89,8 @@ class MemoryIntents:
     def campaign(self, name: str, moment: Moment) -> CampaignWhole:
         self._ask()
         found = self._campaign(name, moment)
-        plans = [each.change.plan for each in self._written(moment) if each.change.campaign.name == name]
-        brought = [plan for plan in plans if plan is not None]
+        changes = [each.change for each in self._written(moment) if isinstance(each.change, CampaignChange)]
+        brought = [each.plan for each in changes if each.campaign.name == name and each.plan is not None]
         return CampaignWhole(self.position, found, brought[-1] if brought else None, self._told(moment))
 
     def campaign_status(self, asked: CampaignAsked) -> CampaignStatus:
@@ -104,14 +123,93 @@ class MemoryIntents:
         self._write(change, now)
         return change.campaign
 
-    def _write(self, change: CampaignChange, now: datetime) -> None:
+    def baselines(self, moment: Moment) -> BaselineList:
+        self._ask()
+        known = self._baselines(moment)
+        found = [chosen(name, each, moment.as_of).baseline for name, each in known.items() if self._there(each, moment)]
+        return BaselineList(self.position, tuple(found), self._told(structs.replace(moment, as_of=None)))
+
+    def baseline(self, name: str, moment: Moment) -> BaselineView:
+        self._ask()
+        found = chosen(name, self._versions(name, moment), moment.as_of)
+        snapshot = self._told(structs.replace(moment, as_of=None))
+        return structs.replace(found, position=self.position, snapshot=snapshot)
+
+    def check_baseline(self, asked: CheckAsked) -> BaselineCheck:
+        self._ask()
+        moment = Moment(asked.as_of, asked.known_at)
+        snapshot = self._told(moment)
+        baseline = chosen(asked.name, self._versions(asked.name, moment), asked.as_of).baseline
+        rules = Rules(stale_after_s=asked.stale_after_s)
+        hosts: list[CheckedHost] = []
+        uncovered = 0
+        for _, states, sides in self.lives(moment):
+            if not states:
+                continue
+            mine = [(path, side) for path, side in sides[-1] if side.device is None and covers(asked.where, side)]
+            checked = _checked(baseline, mine, states, sides, rules, _time(snapshot))
+            hosts += [] if checked is None else [checked]
+            uncovered += bool(mine) and checked is None
+        return structs.replace(check_page(asked, baseline, hosts, uncovered), position=self.position, snapshot=snapshot)
+
+    def configurations(self, where: Scope, moment: Moment) -> Configurations:
+        self._ask()
+        snapshot = self._told(moment)
+        hosts: dict[bytes, set[str]] = {}
+        for host, states, sides in self.lives(moment):
+            for _, side in sides[-1] if states else ():
+                if side.device is None and covers(where, side):
+                    found = configuration_of(side.profile, side.support, states[-1].facts.kernel_release)
+                    hosts.setdefault(msgspec.json.encode(found), set()).add(host)
+        decoded = [(msgspec.json.decode(key, type=Configuration), len(names)) for key, names in hosts.items()]
+        counted = [structs.replace(each, hosts=count) for each, count in decoded]
+        ordered = sorted(counted, key=lambda each: (each.type, -each.hosts, msgspec.json.encode(each)))
+        return Configurations(self.position, tuple(ordered), snapshot)
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        self._ask()
+        baselines.check(draft)
+        known = self._baselines(Moment()).get(draft.name, [])
+        change = baselines.next_version(draft, known, self._clock())
+        if change is None:
+            return known[-1]
+        self._write(change, self._clock())
+        return change.baseline
+
+    def end_baseline(self, name: str, *, author: str, reason: str = "") -> Baseline:
+        self._ask()
+        newest = self._versions(name, Moment())[-1]
+        change = baselines.ended(newest, author=author, reason=reason, now=self._clock())
+        self._write(change, self._clock())
+        return change.baseline
+
+    def _there(self, known: list[Baseline], moment: Moment) -> bool:
+        return moment.as_of is None or known[0].at <= moment.as_of
+
+    def _versions(self, words: str, moment: Moment) -> list[Baseline]:
+        name, known = name_in(words)[0], self._baselines(moment)
+        if name not in known:
+            raise NotFoundError("baseline", name, nearest(name, known))
+        return known[name]
+
+    def _baselines(self, moment: Moment) -> dict[str, list[Baseline]]:
+        found: dict[str, list[Baseline]] = {}
+        for each in self._written(moment):
+            if isinstance(each.change, BaselineChange):
+                found.setdefault(each.change.baseline.name, []).append(each.change.baseline)
+        return found
+
+    def _write(self, change: CampaignChange | BaselineChange, now: datetime) -> None:
         self._intents.append(Written(self.position + 1, now, change))
 
     def _written(self, moment: Moment) -> list[Written]:
-        return [each for each in self._intents if moment.known_at is None or each.position <= moment.known_at]
+        known_at = LATEST if moment.known_at is None else moment.known_at
+        assert isinstance(known_at, int), "this door has no log to find a time in"
+        return [each for each in self._intents if each.position <= known_at]
 
     def _campaigns(self, moment: Moment) -> dict[str, Campaign]:
-        return {each.change.campaign.name: each.change.campaign for each in self._written(moment)}
+        changes = [each.change for each in self._written(moment) if isinstance(each.change, CampaignChange)]
+        return {each.campaign.name: each.campaign for each in changes}
 
     def _campaign(self, name: str, moment: Moment) -> Campaign:
         known = self._campaigns(moment)
@@ -145,6 +243,63 @@ class MemoryIntents:
                 facts = all_states[-1].facts
                 places = [Place(path, at, offered[path], tuple(stays.get(path, ()))) for path, at in joined.items()]
                 yield Member(host, facts.hostname, facts.site, tuple(places))
+
+
+def _checked(
+    baseline: Baseline,
+    mine: list[tuple[str, Side]],
+    states: list[State],
+    sides: list[list[tuple[str, Side]]],
+    rules: Rules,
+    now: datetime,
+) -> CheckedHost | None:
+    """How a host stands at its last state; ``None``: it has nothing of a class."""
+    last, covered = states[-1], False
+    deviations: list[Deviation] = []
+    differing: list[Differs] = []
+    for path, side in mine:
+        parent = next(each for each in last.parents if each.path == path)
+        wanted = class_of(baseline, side.profile.type, parent.pci)
+        if wanted is None:
+            continue
+        covered = True
+        assert last.facts is not None
+        kernel = kernel_differs(wanted, last.facts.kernel_release)
+        for each in (*differs(wanted, side.profile, side.support), *kernel):
+            differing.append(each)
+            since = _since(each.what, path, side, states, sides)
+            kind = side.profile.type or ""
+            deviations.append(Deviation(side.parent, kind, each.what, each.expected, each.found, since))
+    if not covered:
+        return None
+    evidence = mine[0][1].evidence
+    doubts = tuple(reason.code for reason in evidence_reasons((evidence,), rules, now))
+    ordered = sorted(deviations, key=lambda each: (each.parent, each.type, each.what))
+    return CheckedHost(
+        evidence.host,
+        evidence.hostname,
+        standing_of(differing, doubts),
+        evidence.site,
+        doubts,
+        tuple(ordered),
+    )
+
+
+def _since(what: str, path: str, side: Side, states: list[State], sides: list[list[tuple[str, Side]]]) -> datetime:
+    """The earliest state since which it was so without a break."""
+
+    def value(number: int) -> Any:
+        if what == "kernel_release":
+            return states[number].facts
+        if what.startswith("driver"):
+            return next((each.driver for each in states[number].parents if each.path == path), None)
+        there = [each for at, each in sides[number] if at == path and each.device is None]
+        return next((each.digest for each in there if each.profile.type == side.profile.type), None)
+
+    number = len(states) - 1
+    while number and value(number - 1) == value(number):
+        number -= 1
+    return states[number].since
 
 
 def _periods(states: list[State]) -> list[tuple[int, int]]:

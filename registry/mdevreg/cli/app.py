@@ -42,6 +42,7 @@ class Mdevreg(Questions):
         "vercmp": f"{_COMMANDS}.vercmp",
         "schema": f"{_COMMANDS}.schema",
         "upgrade": f"{_COMMANDS}.upgrade",
+        "baseline": f"{_COMMANDS}.baseline",
     }
 
 

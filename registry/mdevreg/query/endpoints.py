@@ -8,6 +8,7 @@ import msgspec
 from msgspec import structs
 
 from mdevreg.answering import Answer, Targets
+from mdevreg.baselines import Baseline, BaselineCheck, BaselineList, BaselineView, Configurations
 from mdevreg.blame import Blame
 from mdevreg.campaigns import Campaign, CampaignList, CampaignStatus, CampaignWhole
 from mdevreg.decisions import Decision, DecisionList
@@ -115,6 +116,17 @@ QUESTIONS: dict[str, Endpoint] = {
         (*_TIMES, "state", "limit", "cursor"),
         "How a campaign stands, and its hosts, page by page.",
     ),
+    "baselines": Endpoint(BaselineList, (), _TIMES, "Every baseline, as it was valid, ended ones included."),
+    "baseline": Endpoint(BaselineView, ("name",), _TIMES, "A baseline, or one version of it: NAME@VERSION."),
+    "baseline-check": Endpoint(
+        BaselineCheck,
+        ("name",),
+        (*_JUDGED, "where", "limit", "cursor"),
+        "Who deviates from a baseline, in what, and since when, page by page.",
+    ),
+    "configurations": Endpoint(
+        Configurations, (), (*_TIMES, "where"), "What the types look like that hosts offer, and on how many hosts."
+    ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
 
@@ -129,6 +141,8 @@ DECISIONS: dict[str, Endpoint] = {
     "report-outcome": Endpoint(OutcomeReport, ("outcome",), (), "Report how a real migration ended."),
     "create-campaign": Endpoint(Campaign, ("campaign",), (), "Create a campaign."),
     "end-campaign": Endpoint(Campaign, ("name", "author"), ("reason",), "End a campaign."),
+    "put-baseline": Endpoint(Baseline, ("baseline",), (), "Keep a baseline, or its next version."),
+    "end-baseline": Endpoint(Baseline, ("name", "author"), ("reason",), "End a baseline."),
 }
 
 

@@ -55,6 +55,12 @@ INTENTS = {
     "campaign-status": "/v1/campaigns/{name}",
     "create-campaign": "/v1/campaigns",
     "end-campaign": "/v1/campaigns/{name}/end",
+    "baselines": "/v1/baselines",
+    "baseline": "/v1/baselines/{name}",
+    "baseline-check": "/v1/baselines/{name}/check",
+    "configurations": "/v1/configurations",
+    "put-baseline": "/v1/baselines",
+    "end-baseline": "/v1/baselines/{name}/end",
 }
 
 
@@ -232,7 +238,7 @@ class HttpDoor(RemoteIntents):
 
     def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
         path = _filled(INTENTS[endpoint], fields)
-        body = fields.get("campaign", fields)
+        body = fields.get("campaign") or fields.get("baseline") or fields
         return self._post(path, body, kind, again=False)
 
     def _ask(self, path: str, kind: type[T], moment: Moment, /, **fields: object) -> T:

@@ -6,10 +6,20 @@ from typing import Any, TypeVar
 
 from msgspec import structs
 
+from mdevreg.baselines import (
+    Baseline,
+    BaselineCheck,
+    BaselineDraft,
+    BaselineList,
+    BaselineView,
+    CheckAsked,
+    Configurations,
+)
 from mdevreg.campaigns import Campaign, CampaignAsked, CampaignDraft, CampaignList, CampaignStatus, CampaignWhole
 from mdevreg.facts import Moment
 from mdevreg.outcomes import refuse_unprintable
 from mdevreg.query.names import possible
+from mdevreg.rules import Scope, words_of
 
 T = TypeVar("T")
 
@@ -47,3 +57,31 @@ class RemoteIntents:
         """End a campaign now."""
         fields = {"name": possible(name), "author": possible(author), "reason": possible(reason)}
         return self._intended("end-campaign", Campaign, **fields)
+
+    def baselines(self, moment: Moment) -> BaselineList:
+        """The version of every baseline that was valid and known, ended ones included."""
+        return self._told("baselines", BaselineList, **structs.asdict(moment))
+
+    def baseline(self, name: str, moment: Moment) -> BaselineView:
+        """A baseline, or one version of it."""
+        return self._told("baseline", BaselineView, name=possible(name), **structs.asdict(moment))
+
+    def check_baseline(self, asked: CheckAsked) -> BaselineCheck:
+        """Who deviates from a baseline, and a page of these hosts."""
+        refuse_unprintable(asked, "a question")
+        fields = {**structs.asdict(asked), "where": words_of(asked.where)}
+        return self._told("baseline-check", BaselineCheck, **fields)
+
+    def configurations(self, where: Scope, moment: Moment) -> Configurations:
+        """What the types look like that hosts in a scope offer, and on how many hosts."""
+        return self._told("configurations", Configurations, where=possible(words_of(where)), **structs.asdict(moment))
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version."""
+        refuse_unprintable(draft, "a request")
+        return self._intended("put-baseline", Baseline, baseline=draft)
+
+    def end_baseline(self, name: str, *, author: str, reason: str = "") -> Baseline:
+        """End a baseline now."""
+        fields = {"name": possible(name), "author": possible(author), "reason": possible(reason)}
+        return self._intended("end-baseline", Baseline, **fields)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from mdevreg.baselines import BaselineDraft
 from mdevreg.campaigns import CampaignDraft, HostState
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
@@ -76,6 +77,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     target: Digest | None = None
     before: Count | None = None  # a log position
     state: HostState | None = None  # of a campaign
+    where: Line | None = None  # as ``sources``
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     table: TimelineName | None = None
     after: Count | None = None
@@ -160,6 +162,7 @@ class Decide(Strict, frozen=True):
     decision: DecisionDraft | None = None
     outcome: OutcomeDraft | None = None
     campaign: CampaignDraft | None = None
+    baseline: BaselineDraft | None = None
     reason: Remark | None = None
 
 

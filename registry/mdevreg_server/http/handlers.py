@@ -12,6 +12,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import structs
 
+from mdevreg.baselines import BaselineDraft
 from mdevreg.campaigns import CampaignDraft
 from mdevreg.decisions import DecisionDraft
 from mdevreg.errors import DecodeError, UsageError
@@ -38,6 +39,8 @@ T = TypeVar("T")
 
 #: Pairs of a batch that are answered in one go, where each blocks: then others have their turn, or the time is over.
 AT_ONCE = 50
+#: Names below these have no slashes.
+_INTENTS = ("/v1/campaigns/", "/v1/baselines/")
 
 
 class Questions:
@@ -60,7 +63,13 @@ class Questions:
             post("/v1/outcomes")(self._guarded("write", self.report)),
             post("/v1/rules/{rule:str}/end", status_code=200)(self._guarded("write", self.end_rule)),
             post("/v1/campaigns")(self._guarded("write", self.create_campaign)),
-            post("/v1/campaigns/{name:str}/end", status_code=200)(self._guarded("write", self.end_campaign)),
+            post("/v1/campaigns/{name:str}/end", status_code=200)(
+                self._guarded("write", partial(self.end_intent, "end-campaign"))
+            ),
+            post("/v1/baselines")(self._guarded("write", self.put_baseline)),
+            post("/v1/baselines/{name:str}/end", status_code=200)(
+                self._guarded("write", partial(self.end_intent, "end-baseline"))
+            ),
         ]
 
     def _guarded(self, scope: Scope, work: Callable[[HTTP], Any]) -> Callable[..., Any]:
@@ -150,11 +159,16 @@ class Questions:
         draft = _by(await _posted(request, CampaignDraft), request)
         return await self._decide(request, "create-campaign", Decide(campaign=draft), 201)
 
-    async def end_campaign(self, request: HTTP) -> Response[bytes]:
-        """End a campaign."""
+    async def put_baseline(self, request: HTTP) -> Response[bytes]:
+        """Keep a baseline, or its next version. With a token it is the token's name that decides."""
+        draft = _by(await _posted(request, BaselineDraft), request)
+        return await self._decide(request, "put-baseline", Decide(baseline=draft), 201)
+
+    async def end_intent(self, endpoint: str, request: HTTP) -> Response[bytes]:
+        """End a campaign or a baseline."""
         end = _by(await _posted(request, EndIntent), request)
         name = named(str(request.path_params["name"]))
-        return await self._decide(request, "end-campaign", Decide(name=name, author=end.author, reason=end.reason), 200)
+        return await self._decide(request, endpoint, Decide(name=name, author=end.author, reason=end.reason), 200)
 
     async def _decide(self, request: HTTP, endpoint: str, asked: Decide, status: int) -> Response[bytes]:
         form = chosen(request, listed=False)
@@ -181,7 +195,7 @@ def _path(route: Route) -> str:
     """The path as Litestar writes it; a device's and a history's name may have slashes, hosts and intents have none."""
     if route.named is None:
         return route.path
-    kind = "str" if route.named == "host" or route.path.startswith("/v1/campaigns/") else "path"
+    kind = "str" if route.named == "host" or route.path.startswith(_INTENTS) else "path"
     return route.path.replace(f"{{{route.named}}}", f"{{{route.named}:{kind}}}")
 
 

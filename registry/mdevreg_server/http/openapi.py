@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mdevreg.baselines import Baseline, BaselineDraft
 from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import Decision, DecisionDraft
@@ -29,6 +30,8 @@ from mdevreg_server.http.sheets import names_of
 _REF = "#/components/schemas/{name}"
 _STRUCTS = (
     Ask,
+    Baseline,
+    BaselineDraft,
     BriefAnswers,
     Campaign,
     CampaignDraft,
@@ -73,12 +76,13 @@ _ABOUT = {
     "decision": "Only reports of that decision.",
     "source": "Only reports of that source's profile, by its digest.",
     "target": "Only reports of that target's profile.",
+    "where": "Only such hosts and types: KEY=PATTERN|PATTERN, as `sources`.",
     "state": "Only hosts that stand so: elsewhere, rolled_back, offers_nothing, pending, upgraded.",
 }
 #: What makes an entry of the log that has a name.
-_CREATING = ("addRule", "recordDecision", "reportOutcome", "createCampaign")
+_CREATING = ("addRule", "recordDecision", "reportOutcome", "createCampaign", "putBaseline")
 #: What the names in paths of posts are, and an example.
-_NAMED = {"rule": ("A rule's id.", "r42"), "name": ("The name of a campaign.", "to-580")}
+_NAMED = {"rule": ("A rule's id.", "r42"), "name": ("The name of a campaign or baseline.", "to-580")}
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",
     401: "A token is needed.",
@@ -120,6 +124,9 @@ def document(version: str, url: str) -> dict[str, Any]:
     paths["/v1/campaigns"]["post"] = _posted(
         "createCampaign", "Create a campaign.", refs[CampaignDraft], examples.CAMPAIGN, refs[Campaign]
     )
+    paths["/v1/baselines"]["post"] = _posted(
+        "putBaseline", "Keep a baseline, or its next version.", refs[BaselineDraft], examples.BASELINE, refs[Baseline]
+    )
     paths |= _others(refs)
     del components["Ask"]  # the questions' fields, each of which is a parameter
     return {
@@ -141,15 +148,19 @@ def _others(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
         "canMigrate", "Many verdicts in one question.", refs[CanMigrate], examples.BATCH, answers, lists=True
     )
     end = _posted("endRule", "End a rule.", refs[End], examples.END, refs[Rule], named="rule")
-    campaign = _posted(
-        "endCampaign", "End a campaign.", refs[EndIntent], examples.END_INTENT, refs[Campaign], named="name"
-    )
+    ending = (refs[EndIntent], examples.END_INTENT)
+    ends = {
+        f"/v1/{kind.__name__.lower()}s/{{name}}/end": _posted(
+            f"end{kind.__name__}", f"End a {kind.__name__.lower()}.", *ending, refs[kind], named="name"
+        )
+        for kind in (Campaign, Baseline)
+    }
     code = _parameter("code", "path", {"type": "string", "minLength": 1}, "A reason code.", "HOST_STALE")
     explain = _operation("explain", "A reason code in plain words.", [code], {"200": _answer(refs[Explanation])})
     return {
         "/v1/can-migrate": {"post": batch},
         "/v1/rules/{rule}/end": {"post": end},
-        "/v1/campaigns/{name}/end": {"post": campaign},
+        **{path: {"post": post} for path, post in ends.items()},
         "/v1/explain/{code}": {"get": explain},
         "/healthz": {"get": _plain("healthz", "The process lives.", {"200": {"description": "It does."}})},
         "/readyz": {
