@@ -133,12 +133,13 @@ def _after(at: datetime, days: float) -> datetime | None:
 
 
 def _host(campaign: Campaign, member: Member, upto_us: int) -> CampaignHost:
-    stands = [_stand(place, campaign.wanted, upto_us) for place in member.places]
+    places = sorted(member.places, key=lambda place: place.path)
+    stands = [_stand(place, campaign.wanted, upto_us) for place in places]
     worst = min(stands, key=lambda stand: STATES.index(stand.state))
     alike = [stand for stand in stands if stand.state == worst.state]
     since = _last(alike, "since_us") if worst.state == "upgraded" else _first(alike, "since_us")
     upgraded = _last(stands, "upgraded_us") if worst.state == "upgraded" else None
-    joined_us = min(place.joined_us for place in member.places)
+    joined_us = min(place.joined_us for place in places)
     return CampaignHost(
         host=member.host,
         hostname=member.hostname,

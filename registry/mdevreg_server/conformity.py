@@ -99,7 +99,8 @@ def check_of(
     rules = Rules(stale_after_s=stale_after_s)
     since = _Since(connection, when, hosts)
     checked = [_checked(hosts[host], told, since, rules, now) for host, told in found.items()]
-    untold = [_untold(host, rules, now) for host in hosts.values() if where == FLEET and host.since_us is None]
+    silent = [host for name, host in hosts.items() if host.since_us is None and name not in found and where == FLEET]
+    untold = [_untold(host, rules, now) for host in silent]
     return Checked((*checked, *untold), len(others - found.keys()))
 
 

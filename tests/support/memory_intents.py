@@ -224,6 +224,8 @@ class MemoryIntents:
 
     def _members(self, campaign: Campaign, moment: Moment, until_us: int) -> Iterator[Member]:
         since_us = micros(campaign.begins)
+        if since_us > until_us:
+            return
         for host, all_states, all_sides in self.lives(moment):
             joined: dict[str, int] = {}
             offered: dict[str, int] = {}
