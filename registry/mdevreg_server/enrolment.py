@@ -7,6 +7,7 @@ read only of those. A place counts from the first to the last time that it match
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -62,11 +63,15 @@ class Window(msgspec.Struct, frozen=True):
         return sa.select(*(found.c[name] for name in columns), found.c.valid_from_us, to_us).subquery()
 
 
-def window_of(campaign: Campaign, when: At) -> Window | None:
-    """From its beginning to the moment, or to its end if that was before; ``None``: it had not begun."""
-    since_us = micros(campaign.begins)
+def window_of(campaign: Campaign, when: At, clock: datetime) -> Window | None:
+    """From its beginning to the moment, or to its end if that was before; ``None``: it has not begun, or never did.
+
+    ``clock``: the moment as a time.
+    """
+    if campaign.state(clock) == "to_come" or campaign.ended == campaign.begins:
+        return None
     until_us = when.as_of if campaign.ended is None else min(when.as_of, micros(campaign.ended))
-    return Window(when, since_us, until_us) if since_us <= until_us else None
+    return Window(when, micros(campaign.begins), until_us)
 
 
 def members_of(connection: sa.Connection, campaign: Campaign, window: Window) -> list[Member]:

@@ -63,7 +63,7 @@ class SqlIntents:
             found = intents.campaigns(connection, when.known_at)
             clock = _clock_of(when)
             lines = [
-                CampaignLine(each, each.state(clock), progress_of(each, _hosts(connection, each, when), clock))
+                CampaignLine(each, each.state(clock), progress_of(each, _hosts(connection, each, when, clock), clock))
                 for each in found
             ]
         return CampaignList(when.position, tuple(lines), when.snapshot)
@@ -80,8 +80,8 @@ class SqlIntents:
         """How a campaign stands, and a page of its hosts."""
         with self._reading(Moment(asked.as_of, asked.known_at)) as (connection, when):
             found = intents.campaign(connection, possible(asked.name), when.known_at)
-            hosts = _hosts(connection, found, when)
-        clock = _clock_of(when)
+            clock = _clock_of(when)
+            hosts = _hosts(connection, found, when, clock)
         page, following = page_of(asked, hosts)
         progress = progress_of(found, hosts, clock)
         return CampaignStatus(when.position, found, found.state(clock), progress, page, following, when.snapshot)
@@ -154,6 +154,6 @@ def _clock_of(when: At) -> datetime:
     return time
 
 
-def _hosts(connection: sa.Connection, campaign: Campaign, when: At) -> list[CampaignHost]:
-    window = window_of(campaign, when)
+def _hosts(connection: sa.Connection, campaign: Campaign, when: At, clock: datetime) -> list[CampaignHost]:
+    window = window_of(campaign, when, clock)
     return [] if window is None else hosts_of(campaign, members_of(connection, campaign, window), window.until_us)

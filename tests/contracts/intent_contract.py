@@ -184,6 +184,16 @@ class IntentContract:
             door.end_campaign("to-4", author="bob")
         assert caught.value.code == "CAMPAIGN_ENDED"
 
+    def test_one_that_is_to_come_has_no_hosts_and_one_that_never_began_neither(self, door: Door) -> None:
+        begins = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+        door.create_campaign(structs.replace(DRAFT, begins=begins))
+        found = door.campaign_status(_asked())
+        assert (found.state, found.hosts, found.progress.outlook) == ("to_come", (), "empty")
+        (line,) = door.campaigns(NOW).campaigns
+        assert (line.state, line.progress.hosts) == ("to_come", 0)
+        assert door.end_campaign("to-4", author="bob").ended == begins, "it never began"
+        assert door.campaign_status(_asked()).hosts == ()
+
     def test_asking_twice_creates_one(self, door: Door) -> None:
         first = door.create_campaign(DRAFT)
         position = door.campaigns(NOW).position

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from mdevreg import wire
 from mdevreg.baselines import BaselineClass, BaselineDraft, CheckAsked
-from mdevreg.campaigns import CampaignAsked, CampaignDraft, CampaignStatus
+from mdevreg.campaigns import CampaignAsked, CampaignChange, CampaignDraft, CampaignStatus
 from mdevreg.errors import NotFoundError, StateError, UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.intents import decode_intent
@@ -156,7 +156,9 @@ def test_the_log_hands_them_out(desk: Desk, door: SqlDoor) -> None:
     desk.book.create_campaign(structs.replace(DRAFT, plan=plan))
     (entry,) = door.entries(LogAsked()).entries
     assert (entry.kind, entry.host) == ("campaign", "")
-    assert decode_intent(bytes_in(entry)).change.plan == plan
+    change = decode_intent(bytes_in(entry)).change
+    assert isinstance(change, CampaignChange)
+    assert change.plan == plan
 
 
 def test_a_late_record_changes_progress_as_now_known(desk: Desk, door: SqlDoor) -> None:

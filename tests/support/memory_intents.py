@@ -218,14 +218,14 @@ class MemoryIntents:
         return known[name]
 
     def _campaign_hosts(self, campaign: Campaign, moment: Moment) -> list[CampaignHost]:
+        if campaign.begins > (moment.as_of or self._clock()) or campaign.ended == campaign.begins:
+            return []
         until_us = LATEST if moment.as_of is None else micros(moment.as_of)
         until_us = until_us if campaign.ended is None else min(until_us, micros(campaign.ended))
         return hosts_of(campaign, self._members(campaign, moment, until_us), until_us)
 
     def _members(self, campaign: Campaign, moment: Moment, until_us: int) -> Iterator[Member]:
         since_us = micros(campaign.begins)
-        if since_us > until_us:
-            return
         for host, all_states, all_sides in self.lives(moment):
             joined: dict[str, int] = {}
             offered: dict[str, int] = {}
