@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from mdevreg_server.base import NAMING, Base, Big, Intent, Interval, table_of
 
 #: Of ``base``, for whoever needs them beside the tables.
-__all__ = ["NAMING", "Base", "table_of"]
+__all__ = ["Base", "NAMING", "table_of"]  # noqa: RUF022  (the house sorts them by letter)
 
 
 class RecordLog(Base):
