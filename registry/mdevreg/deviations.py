@@ -20,6 +20,8 @@ from mdevreg.support import StreamSupport, Support, loads_of, saves_of
 from mdevreg.wanted import WantedBuild
 
 _NOBODY = PciIds()
+#: What tells a build, the best first.
+_TELLING = ("version", "srcversion", "build_id")
 
 
 class Differs(msgspec.Struct, frozen=True):
@@ -150,8 +152,11 @@ def _driver(wanted: WantedBuild | None, build: DriverBuild | None) -> list[Diffe
         return [Differs("driver", str(wanted), None)]
     if wanted.name not in (build.name, build.module):
         return [Differs("driver", str(wanted), str(_exactly(build)))]
-    said = [(key, getattr(wanted, key)) for key in ("version", "srcversion", "build_id", "kernel_release")]
-    return [each for key, value in said for each in _one(f"driver.{key}", value, getattr(build, key))]
+    said = {
+        key: _one(f"driver.{key}", getattr(wanted, key), getattr(build, key)) for key in (*_TELLING, "kernel_release")
+    }
+    # Another version has another srcversion and build-id: that says no more.
+    return [*next((said[key] for key in _TELLING if said[key]), []), *said["kernel_release"]]
 
 
 def _one(what: str, wanted: str | None, found: str | None) -> list[Differs]:

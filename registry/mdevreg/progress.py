@@ -104,11 +104,18 @@ def rate_of(upgrades: list[datetime], at: datetime) -> tuple[float | None, str]:
     recent = [each for each in upgrades if begin <= each <= at]
     counts = Counter(min(int((each - begin) / part), PARTS - 1) for each in recent)
     median = statistics.median(counts[number] for number in range(PARTS))
-    days = (at - begin) / timedelta(days=1)
-    told = f"median of {PARTS} equal parts of the last {days:.3g} days, with {len(recent)} upgrades"
+    told = f"median of {PARTS} equal parts of the last {_length(at - begin)}, with {len(recent)} upgrades"
     if median == 0:
         return None, f"{told}, is none"
     return median * timedelta(days=1) / part, told
+
+
+def _length(span: timedelta) -> str:
+    """``14 days``, ``3.5 hours``, ``12 minutes``."""
+    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours")):
+        if span >= 2 * unit:
+            return f"{span / unit:.3g} {name}"
+    return f"{span / timedelta(minutes=1):.3g} minutes"
 
 
 def _outlook(campaign: Campaign, hosts: int, left: int, end: datetime | None, at: datetime) -> Outlook:

@@ -64,6 +64,14 @@ class Host(msgspec.Struct, frozen=True):
     since_us: int | None
 
 
+class Told(msgspec.Struct, frozen=True):
+    """One thing that differs at an offer. ``driver``: whose profile it is."""
+
+    row: Any
+    driver: str
+    differs: Differs
+
+
 class Checked(msgspec.Struct, frozen=True):
     """Everything that a check found: every host that has something of a class, and how many in the scope have not."""
 
@@ -84,7 +92,7 @@ def check_of(
     """How each host in a scope stands to a baseline."""
     hosts = _hosts(connection, when)
     look = _Look(connection, baseline, when, interned)
-    found: dict[str, list[tuple[Any, Differs]]] = {}
+    found: dict[str, list[Told]] = {}
     others: set[str] = set()
     for row, profile, support in _offers(connection, when, interned, hosts):
         host = hosts[row.host]
@@ -95,7 +103,8 @@ def check_of(
             others.add(row.host)
             continue
         kernel = () if wanted is None else kernel_differs(wanted, host.kernel_release)
-        found.setdefault(row.host, []).extend((row, each) for each in (*told, *kernel))
+        driver = profile.driver.name if profile.driver is not None else ""
+        found.setdefault(row.host, []).extend(Told(row, driver, each) for each in (*told, *kernel))
     rules = Rules(stale_after_s=stale_after_s)
     since = _Since(connection, when, hosts)
     checked = [_checked(hosts[host], told, since, rules, now) for host, told in found.items()]
@@ -175,24 +184,25 @@ class _Since:
 
     def __init__(self, connection: sa.Connection, when: At, hosts: dict[str, Host]) -> None:
         self._connection, self._when, self._hosts = connection, when, hosts
-        self._builds: dict[tuple[str, str], int] | None = None
+        self._builds: dict[tuple[str, str, str], int] | None = None
 
-    def of(self, row: Any, what: str) -> int | None:
+    def of(self, told: Told) -> int | None:
         """µs UTC; ``None``: not known."""
+        row, what = told.row, told.differs.what
         if what == "kernel_release":
             return self._hosts[row.host].since_us
         if what.startswith("driver"):
-            return self._bound().get((row.host, row.path))
+            return self._bound().get((row.host, row.path, told.driver))
         since: int = row.valid_from_us
         return since
 
-    def _bound(self) -> dict[tuple[str, str], int]:
-        """The newest of a parent's builds: a parent and its VFs may have several."""
+    def _bound(self) -> dict[tuple[str, str, str], int]:
+        """By host, path and driver: a parent and its devices may have several."""
         if self._builds is None:
             build = self._when.rows(DriverBuild)
-            newest = sa.func.max(build.valid_from_us).label("since_us")
-            wanted = sa.select(build.host, build.path, newest).group_by(build.host, build.path)
-            self._builds = {(row.host, row.path): row.since_us for row in self._connection.execute(wanted)}
+            wanted = sa.select(build.host, build.path, build.name, build.valid_from_us)
+            found = self._connection.execute(wanted)
+            self._builds = {(row.host, row.path, row.name): row.valid_from_us for row in found}
         return self._builds
 
 
@@ -226,13 +236,13 @@ def _ids_in(body: bytes) -> PciIds | None:
     return PciIds(vendor=found.vendor, device=found.device)
 
 
-def _checked(host: Host, told: list[tuple[Any, Differs]], since: _Since, rules: Rules, now: datetime) -> CheckedHost:
-    deviations = [_deviation(row, each, since.of(row, each.what)) for row, each in told]
+def _checked(host: Host, told: list[Told], since: _Since, rules: Rules, now: datetime) -> CheckedHost:
+    deviations = [_deviation(each, since.of(each)) for each in told]
     doubts = tuple(reason.code for reason in evidence_reasons((host.evidence,), rules, now))
     return CheckedHost(
         host=host.evidence.host,
         hostname=host.evidence.hostname,
-        standing=standing_of((each for _, each in told), doubts),
+        standing=standing_of((each.differs for each in told), doubts),
         site=host.evidence.site,
         doubts=doubts,
         deviations=tuple(sorted(deviations, key=lambda each: (each.parent, each.type, each.what))),
@@ -244,6 +254,7 @@ def _untold(host: Host, rules: Rules, now: datetime) -> CheckedHost:
     return CheckedHost(host.evidence.host, host.evidence.hostname, "unknown", doubts=doubts)
 
 
-def _deviation(row: Any, each: Differs, since_us: int | None) -> Deviation:
+def _deviation(told: Told, since_us: int | None) -> Deviation:
     since = None if since_us is None else moment_of(since_us)
-    return Deviation(row.name, row.type, each.what, each.expected, each.found, since)
+    differs_in = told.differs
+    return Deviation(told.row.name, told.row.type, differs_in.what, differs_in.expected, differs_in.found, since)

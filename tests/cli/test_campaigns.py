@@ -60,7 +60,7 @@ def test_status_begins_with_the_answer(line: CommandLine) -> None:
     _moving(line)
     assert line(*CREATE, "--since", "-2h", "--deadline", "+1h").code == 0
     done = line(*STATUS)
-    pace = "median of 7 equal parts of the last 0.0417 days, with 2 upgrades, is none"
+    pace = "median of 7 equal parts of the last 60 minutes, with 2 upgrades, is none"
     assert done.out.splitlines()[:5] == [
         "to-3: 2 of 5 hosts upgraded; 1 elsewhere, 1 offering nothing, 1 pending",
         "wanted: mtty srcversion=SRC3; hosts: driver=mtty; by alice, from 2026-11-24T08:00:00Z",

@@ -17,6 +17,8 @@ from mdevreg.times import utc
 from mdevreg.verdict import Outcome
 
 COLUMNS = ("name", "version", "state", "classes", "since", "ended", "author", "message")
+#: So many classes are named where a baseline is written.
+NAMED = 10
 CLASS_COLUMNS = ("class", "what", "expected")
 CHECK_COLUMNS = (
     "hostname",
@@ -31,7 +33,8 @@ CHECK_COLUMNS = (
     "site",
     "host",
 )
-CHECK_SHOWN = CHECK_COLUMNS[:9]
+#: What a table has room for: types that differ alike are one row.
+CHECK_SHOWN = ("hostname", "parent", "type", "what", "expected", "found", "since")
 
 
 def baseline_view(baseline: Baseline, done: str) -> View:
@@ -39,7 +42,9 @@ def baseline_view(baseline: Baseline, done: str) -> View:
     lines = list(about(baseline))
     head = (Line(f"{done}{lines[0]}"), *map(Line, lines[1:]))
     document: dict[str, Any] = {"baseline": msgspec.to_builtins(baseline)}
-    return View(document, Sheet(COLUMNS, [baseline_row(baseline)]), head=head, table=class_sheet(baseline))
+    keys = [each.key for each in baseline.classes]
+    said = ", ".join(keys[:NAMED]) + (f", and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+    return View(document, Sheet(COLUMNS, [baseline_row(baseline)]), head=(*head, Line(f"classes: {said}")))
 
 
 def about(baseline: Baseline) -> Iterator[str]:
@@ -90,7 +95,7 @@ def check_view(found: BaselineCheck, moment: Moment, now: datetime) -> View:
         document_of(found, answered_at=clock_of(moment, now), as_of=moment.as_of),
         sheet,
         head=(Line("; ".join([first, *said]) + ended, says),),
-        table=sheet.only(CHECK_SHOWN),
+        table=Sheet(CHECK_SHOWN, [row for host in found.rows for row in _shown(host)]),
         foot=(*more, where_read(found.position, moment.as_of, found.snapshot)),
         exit_code=code,
     )
@@ -112,3 +117,16 @@ def _rows(host: CheckedHost) -> Iterator[tuple[Cell, ...]]:
     for each in host.deviations:
         told = (each.parent, each.type, each.what, each.expected, each.found, each.since)
         yield (host.hostname, host.standing, *told, *mine)
+
+
+def _shown(host: CheckedHost) -> Iterator[tuple[Cell, ...]]:
+    """What is not to be relied on is told, and not what was last seen there."""
+    if host.doubts or not host.deviations:
+        yield (host.hostname, None, None, f"unknown: {' '.join(host.doubts)}", None, None, None)
+        return
+    alike: dict[tuple[Cell, ...], list[str]] = {}
+    for each in host.deviations:
+        alike.setdefault((each.parent, each.what, each.expected, each.found, each.since), []).append(each.type)
+    for (parent, what, *rest), types in alike.items():
+        more = f" +{len(types) - 1}" if len(types) > 1 else ""
+        yield (host.hostname, parent, f"{types[0]}{more}", what, *rest)

@@ -37,6 +37,8 @@ LINE_COLUMNS = (
 LINE_SHOWN = ("name", "state", "outlook", "upgraded", "hosts", "driver", "deadline", "expected_end", "author")
 HOST_COLUMNS = ("hostname", "state", "since", "build", "was", "upgraded_at", "new", "site", "joined", "host")
 HOST_SHOWN = HOST_COLUMNS[:7]
+#: A rate that large needs no digits behind the point.
+MANY = 100
 _SAID = {"elsewhere": "elsewhere", "rolled_back": "rolled back", "offers_nothing": "offering nothing"}
 _OUTLOOK = {
     "empty": "no host ever matched",
@@ -144,6 +146,7 @@ def _pace(found: CampaignStatus) -> Iterator[str]:
         yield f"upgrades: first {utc(progress.first_upgrade)}, last {utc(progress.last_upgrade)}"
     if progress.outlook in ("empty", "complete"):
         return
-    pace = "unknown" if progress.rate_per_day is None else f"{progress.rate_per_day:.3g} hosts per day"
+    rate = progress.rate_per_day
+    pace = "unknown" if rate is None else f"{rate:.0f} hosts per day" if rate >= MANY else f"{rate:.3g} hosts per day"
     end = "no end can be foretold" if progress.expected_end is None else f"expected end {utc(progress.expected_end)}"
     yield f"pace: {pace}, {end} ({progress.rate_from})"
