@@ -29,8 +29,8 @@ MAX_PAGE = 1_000
 #: How a host of a campaign stands; a host with several parents stands as the worst of them, the worst first.
 #: *elsewhere*: neither its old build nor the wanted one. *rolled_back*: its old one, after the wanted one.
 #: *offers_nothing*: no driver is bound, or nothing is offered: it is being upgraded, or broken.
-HostState = Literal["elsewhere", "rolled_back", "offers_nothing", "pending", "upgraded"]
-STATES: tuple[HostState, ...] = get_args(HostState)
+UpgradeState = Literal["elsewhere", "rolled_back", "offers_nothing", "pending", "upgraded"]
+STATES: tuple[UpgradeState, ...] = get_args(UpgradeState)
 CampaignState = Literal["to_come", "running", "ended"]
 #: What becomes of the deadline. *unknown*: the pace of late tells nothing; *empty*: no host ever matched.
 Outlook = Literal["empty", "complete", "overdue", "in_danger", "on_time", "unknown", "no_deadline"]
@@ -104,7 +104,7 @@ class CampaignHost(msgspec.Struct, frozen=True, omit_defaults=True):
 
     host: str
     hostname: str
-    state: HostState
+    state: UpgradeState
     site: str | None = None
     since: datetime | None = None
     build: str | None = None
@@ -155,7 +155,7 @@ class CampaignAsked(msgspec.Struct, frozen=True):
     """Which status. ``state``: only hosts that stand so. ``limit``: hosts of a page; ``cursor``: where it goes on."""
 
     name: str
-    state: HostState | None = None
+    state: UpgradeState | None = None
     limit: int = 100
     cursor: str | None = None
     as_of: datetime | None = None

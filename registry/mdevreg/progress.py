@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from mdevreg.campaigns import STATES, Campaign, CampaignHost, HostState, Outlook, Progress
+from mdevreg.campaigns import STATES, Campaign, CampaignHost, Outlook, Progress, UpgradeState
 from mdevreg.records import DriverBuild
 from mdevreg.times import micros, moment_of
 from mdevreg.wanted import WantedBuild
@@ -56,7 +56,7 @@ class Member(msgspec.Struct, frozen=True):
 class _Stand(msgspec.Struct, frozen=True):
     """How one place stands."""
 
-    state: HostState
+    state: UpgradeState
     since_us: int | None
     build: str | None
     was: str | None

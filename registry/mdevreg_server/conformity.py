@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -24,36 +25,29 @@ from mdevreg.support import Support
 from mdevreg.times import moment_of
 from mdevreg_server import tables
 from mdevreg_server.asking import At
-from mdevreg_server.evidence import columns_of, evidence_of, joined
+from mdevreg_server.evidence import columns_of, evidence_of
+from mdevreg_server.models import ids_at
 from mdevreg_server.sides import Interned
-from mdevreg_server.tables import DriverBuild, HostFact, Offer, Parent, RecordLog
+from mdevreg_server.tables import DriverBuild, HostFact, HostPresence, HostState, Offer, Parent
 
 #: A host that never told its facts is not in step with the registry, whatever else is known of it.
 _UNTOLD = ("HOST_OUT_OF_SYNC",)
 #: No PCI ids are known to be there.
 _NO_IDS = PciIds()
+_FACTS = ("host", "hostname", "site", "kernel_release", "valid_from_us")
+_OFFER = ("host", "path", "type", "profile", "valid_from_us")
+_STANDING = [each for each in columns_of(HostFact) if each.class_ is not HostFact]
 
 
-class _Ids(msgspec.Struct):
-    vendor: str | None = None
-    device: str | None = None
+class Offered(msgspec.Struct, frozen=True):
+    """A type that a parent of a host offers. ``name``: the parent's."""
 
-
-class _Parent(msgspec.Struct):
-    pci: _Ids | None = None
-
-
-class _Body(msgspec.Struct):
-    parent: _Parent
-
-
-class _Record(msgspec.Struct):
-    """As much of a parent's record as tells its model."""
-
-    body: _Body
-
-
-_record = msgspec.json.Decoder(_Record)
+    host: str
+    path: str
+    name: str
+    type: str
+    profile: str
+    valid_from_us: int
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -67,7 +61,7 @@ class Host(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """One thing that differs at an offer. ``driver``: whose profile it is."""
 
-    row: Any
+    row: Offered
     driver: str
     differs: Differs
 
@@ -149,7 +143,7 @@ class _Look:
         self._asks: dict[str | None, bool] = {}
         self._ids: dict[tuple[str, str], PciIds | None] | None = None
 
-    def at(self, row: Any, profile: Profile, support: Support) -> tuple[BaselineClass | None, tuple[Differs, ...]]:
+    def at(self, row: Offered, profile: Profile, support: Support) -> tuple[BaselineClass | None, tuple[Differs, ...]]:
         """The class of an offer and in what it differs; neither: it is none of the baseline's."""
         if profile.type not in self._asks:
             self._asks[profile.type] = asks_ids(self._baseline, profile.type)
@@ -168,14 +162,13 @@ class _Look:
             return wanted, differs(wanted, profile, support)
         return None, () if ids is not None else (Differs("pci", "the ids of its class", None),)
 
-    def _model(self, row: Any) -> PciIds | None:
+    def _model(self, row: Offered) -> PciIds | None:
         """The PCI ids of a parent; ``None``: its document was pruned."""
         if self._ids is None:
             parent = self._when.rows(Parent, name="model")
-            there = sa.join(parent, RecordLog, RecordLog.position == parent.position)
-            wanted = sa.select(parent.host, parent.path, RecordLog.body).select_from(there)
-            rows = self._connection.execute(wanted)
-            self._ids = {(each.host, each.path): _ids_in(each.body) for each in rows}
+            rows = self._connection.execute(sa.select(parent.position, parent.host, parent.path))
+            places = {each.position: (each.host, each.path) for each in rows}
+            self._ids = {places[at]: ids for at, ids in ids_at(self._connection, sorted(places))}
         return self._ids.get((row.host, row.path))
 
 
@@ -193,8 +186,7 @@ class _Since:
             return self._hosts[row.host].since_us
         if what.startswith("driver"):
             return self._bound().get((row.host, row.path, told.driver))
-        since: int = row.valid_from_us
-        return since
+        return row.valid_from_us
 
     def _bound(self) -> dict[tuple[str, str, str], int]:
         """By host, path and driver: a parent and its devices may have several."""
@@ -207,33 +199,37 @@ class _Since:
 
 
 def _hosts(connection: sa.Connection, when: At) -> dict[str, Host]:
+    """Every host that is known at a moment.
+
+    Put together here: SQLite does not know how many rows hold, and would look at all of them for each host.
+    """
     facts = when.rows(HostFact)
-    wanted = sa.select(*columns_of(facts), facts.kernel_release).select_from(joined(facts, when))
-    return {
-        row.host: Host(evidence_of(row, when), row.kernel_release, row.valid_from_us)
-        for row in connection.execute(wanted)
-    }
+    told = {row.host: row for row in connection.execute(sa.select(*(getattr(facts, name) for name in _FACTS)))}
+    source = sa.join(HostState, HostPresence, HostPresence.host == HostState.host, isouter=True)
+    found = {}
+    for row in connection.execute(sa.select(*_STANDING).select_from(source)).mappings():
+        mine = told.get(row["host"])
+        if mine is None and when.historical:
+            continue
+        names = {name: None if mine is None else getattr(mine, name) for name in _FACTS[1:]}
+        evidence = evidence_of(SimpleNamespace(**row, **names), when)
+        found[evidence.host] = Host(evidence, names["kernel_release"], names["valid_from_us"])
+    return found
 
 
 def _offers(
     connection: sa.Connection, when: At, interned: Interned, known: Container[str]
-) -> Iterator[tuple[Any, Profile, Support]]:
+) -> Iterator[tuple[Offered, Profile, Support]]:
     """Every offer of a host that is known, with what is understood of its profile."""
     bodies = connection.execute(sa.select(tables.Profile.digest, tables.Profile.body))
     profiles = {row.digest: interned.get(row.digest, row.body) for row in bodies}
-    offer, parent = when.rows(Offer), when.rows(Parent)
-    there = sa.and_(parent.host == offer.host, parent.path == offer.path)
-    columns = (offer.host, offer.path, offer.type, offer.profile, offer.valid_from_us, parent.name)
-    for row in connection.execute(sa.select(*columns).select_from(sa.join(offer, parent, there))):
-        if row.host in known:
-            yield row, *profiles[row.profile]
-
-
-def _ids_in(body: bytes) -> PciIds | None:
-    if not body:
-        return None
-    found = _record.decode(body).body.parent.pci or _Ids()
-    return PciIds(vendor=found.vendor, device=found.device)
+    parent, offer = when.rows(Parent), when.rows(Offer)
+    rows = connection.execute(sa.select(parent.host, parent.path, parent.name))
+    names = {(row.host, row.path): row.name for row in rows}
+    for row in connection.execute(sa.select(*(getattr(offer, name) for name in _OFFER))):
+        name = names.get((row.host, row.path))
+        if name is not None and row.host in known:
+            yield Offered(row.host, row.path, name, row.type, row.profile, row.valid_from_us), *profiles[row.profile]
 
 
 def _checked(host: Host, told: list[Told], since: _Since, rules: Rules, now: datetime) -> CheckedHost:

@@ -43,6 +43,8 @@ T = TypeVar("T")
 PAIR_S = 0.02
 #: And a question that looks through a history.
 BLAME_S = 20.0
+#: And one that looks at the whole fleet: progress of a campaign, who deviates from a baseline.
+INTENT_S = 30.0
 
 
 def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
@@ -210,7 +212,8 @@ class NatsDoor(RemoteIntents):
         self.close()
 
     def _told(self, endpoint: str, kind: type[T], **fields: Any) -> T:
-        return self._request(subjects.query(endpoint), msgspec.json.encode(fields), kind)
+        timeout_s = self._timeout_s + INTENT_S
+        return self._request(subjects.query(endpoint), msgspec.json.encode(fields), kind, timeout_s)
 
     def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
         return self._request(subjects.decision(endpoint), msgspec.json.encode(fields), kind)

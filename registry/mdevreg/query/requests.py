@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mdevreg.baselines import BaselineDraft
-from mdevreg.campaigns import CampaignDraft, HostState
+from mdevreg.campaigns import CampaignDraft, UpgradeState
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import DecisionDraft
@@ -76,7 +76,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: Digest | None = None  # of a profile
     target: Digest | None = None
     before: Count | None = None  # a log position
-    state: HostState | None = None  # of a campaign
+    state: UpgradeState | None = None  # of a campaign
     where: Line | None = None  # as ``sources``
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     table: TimelineName | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mdevreg.campaigns import STATES, CampaignAsked, HostState
+from mdevreg.campaigns import STATES, CampaignAsked, UpgradeState
 from mdevreg.cli.campaign_words import status_view
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
@@ -37,7 +37,7 @@ MAX_LIMIT = 1_000_000
     help="At most so many hosts.",
 )
 @click.pass_obj
-def command(session: Session, *, name: str, state: HostState | None, limit: int) -> View:
+def command(session: Session, *, name: str, state: UpgradeState | None, limit: int) -> View:
     """Show how far an upgrade campaign came.
 
     \b
