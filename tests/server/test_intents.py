@@ -178,6 +178,34 @@ def test_a_late_record_changes_progress_as_now_known(desk: Desk, door: SqlDoor) 
     assert (found.state, found.upgraded_at) == ("upgraded", publisher.now - timedelta(seconds=1))
 
 
+class _Shifted(Publisher):
+    """A host whose records may be observed later than one second after another."""
+
+    shift = timedelta(0)
+
+    @property
+    def now(self) -> datetime:
+        return super().now + self.shift
+
+
+def test_what_comes_after_its_end_changes_nothing(desk: Desk, engine: sa.Engine) -> None:
+    """Neither who is upgraded then, nor who would join, nor the deadline."""
+    publisher = _Shifted("a")
+    desk.take(*publisher.snapshot(look(mtty(version="1"))))
+    ended = desk.book.create_campaign(structs.replace(DRAFT, deadline=_at(90_000)))
+    desk.book.create_campaign(structs.replace(DRAFT, name="on", deadline=_at(90_000)))
+    desk.book.end_campaign(ended.name, author="bob", reason="")
+    publisher.shift = timedelta(days=1)
+    desk.stream.delay_s += 90_000
+    other = _Shifted("b")
+    other.shift = publisher.shift
+    desk.take(*publisher.changes(look(mtty(version="2"))), *told(other, [look(mtty(version="1"), hostname="beta")]))
+    with SqlDoor(engine, lambda: EPOCH_START + timedelta(days=3)) as door:
+        over, on = _status(door), _status(door, name="on")
+    assert (_states(over), over.progress.outlook) == ({"a": "pending"}, "unknown")
+    assert (_states(on), on.progress.outlook) == ({"a": "upgraded", "b": "pending"}, "overdue")
+
+
 def test_a_host_is_in_it_while_its_site_and_its_offer_match_together(desk: Desk, door: SqlDoor) -> None:
     """It came to the site after it had left the old version."""
     publisher = Publisher("a")

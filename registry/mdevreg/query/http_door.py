@@ -39,7 +39,7 @@ from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
-from mdevreg.query.remote_intents import RemoteIntents
+from mdevreg.query.remote_intents import PATHS, RemoteIntents
 from mdevreg.rules import Rule, Scope, words_of
 
 T = TypeVar("T")
@@ -48,20 +48,6 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 1024 * 1024
 #: Hosts of one page; few fleets need a second one.
 HOSTS_AT_ONCE = 100_000
-#: Where campaigns and baselines are asked for, and written.
-INTENTS = {
-    "campaigns": "/v1/campaigns",
-    "campaign": "/v1/campaigns/{name}/whole",
-    "campaign-status": "/v1/campaigns/{name}",
-    "create-campaign": "/v1/campaigns",
-    "end-campaign": "/v1/campaigns/{name}/end",
-    "baselines": "/v1/baselines",
-    "baseline": "/v1/baselines/{name}",
-    "baseline-check": "/v1/baselines/{name}/check",
-    "configurations": "/v1/configurations",
-    "put-baseline": "/v1/baselines",
-    "end-baseline": "/v1/baselines/{name}/end",
-}
 
 
 class _Hosts(Hosts, frozen=True):
@@ -233,11 +219,11 @@ class HttpDoor(RemoteIntents):
         self.close()
 
     def _told(self, endpoint: str, kind: type[T], **fields: Any) -> T:
-        path, moment = INTENTS[endpoint], Moment(fields.pop("as_of", None), fields.pop("known_at", None))
+        path, moment = PATHS[endpoint], Moment(fields.pop("as_of", None), fields.pop("known_at", None))
         return self._ask(_filled(path, fields), kind, moment, **fields)
 
     def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
-        path = _filled(INTENTS[endpoint], fields)
+        path = _filled(PATHS[endpoint], fields)
         body = fields.get("campaign") or fields.get("baseline") or fields
         return self._post(path, body, kind, again=False)
 

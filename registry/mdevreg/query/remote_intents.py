@@ -23,6 +23,21 @@ from mdevreg.rules import Scope, words_of
 
 T = TypeVar("T")
 
+#: Where HTTP has campaigns and baselines, by endpoint.
+PATHS = {
+    "campaigns": "/v1/campaigns",
+    "campaign": "/v1/campaigns/{name}/whole",
+    "campaign-status": "/v1/campaigns/{name}",
+    "create-campaign": "/v1/campaigns",
+    "end-campaign": "/v1/campaigns/{name}/end",
+    "baselines": "/v1/baselines",
+    "baseline": "/v1/baselines/{name}",
+    "baseline-check": "/v1/baselines/{name}/check",
+    "configurations": "/v1/configurations",
+    "put-baseline": "/v1/baselines",
+    "end-baseline": "/v1/baselines/{name}/end",
+}
+
 
 class RemoteIntents:
     """``mdevreg.query.intending.IntentDoor`` over requests. Fields are those of ``Ask`` and ``Decide``."""
