@@ -17,7 +17,7 @@ from mdevreg.errors import NotFoundError, StateError, UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.intents import decode_intent
 from mdevreg.logged import LogAsked, bytes_in
-from mdevreg.records import DriverBuild, PciIds
+from mdevreg.records import Device, DriverBuild, PciIds
 from mdevreg.rules import Scope
 from mdevreg.wanted import WantedBuild
 from mdevreg_server import intents
@@ -26,7 +26,7 @@ from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import Baseline, Campaign, RecordLog, table_of
 from mdevreg_server.wholeness import faults_of
 from support.door_fleet import _after
-from support.hosts import crooked, look, mtty, some_life, told
+from support.hosts import crooked, look, mtty, some_life, told, uuid_of
 from support.memory_door import MemoryDoor, MemoryHost, State
 from support.pruned import prune_up_to
 from support.publisher import EPOCH_START, Publisher
@@ -313,11 +313,12 @@ def test_a_model_that_was_pruned_is_unknown(desk: Desk, door: SqlDoor) -> None:
 
 
 def test_since_when_is_that_of_what_differs(desk: Desk, door: SqlDoor) -> None:
-    """The driver since it was bound, the kernel since the host told so."""
+    """The driver since it was bound, whatever else is there; the kernel since the host told so."""
     publisher = Publisher("a")
     desk.take(*told(publisher, [look(mtty(version="1"), kernel="6.1"), look(mtty(version="3"), kernel="6.1")]))
     desk.take(*publisher.changes(look(mtty(version="3"), kernel="6.12")))
-    desk.take(*publisher.changes(look(mtty(version="3", free=1), kernel="6.12")))
+    mdev = Device(name=uuid_of(1), type="mtty-1", driver=DriverBuild(name="vfio_mdev"))
+    desk.take(*publisher.changes(look(structs.replace(mtty(version="3"), devices=(mdev,)), kernel="6.12")))
     gold = BaselineClass(
         type="mtty-1", kernel_release="6.1", driver=WantedBuild(name="mtty", version="1"), saves="mtty 1"
     )
