@@ -149,8 +149,8 @@ class Drivers(msgspec.Struct, frozen=True):
     snapshot: str = ""
 
 
-#: What a history may be of; the last three are the registry's own entries.
-HistoryKind = Literal["host", "device", "driver", "type", "rule", "catalog", "registry"]
+#: What a history may be of; the last five are the registry's own entries.
+HistoryKind = Literal["host", "device", "driver", "type", "rule", "catalog", "registry", "campaign", "baseline"]
 OwnKind = Literal["rule", "catalog", "registry"]
 HISTORY_KINDS: tuple[HistoryKind, ...] = get_args(HistoryKind)
 #: The name of all of the registry's own entries together.
@@ -160,7 +160,7 @@ OWN = "registry"
 class Change(msgspec.Struct, frozen=True):
     """One change in the life of an object, in ``[valid_from, valid_to)``; ``None`` = until further notice.
 
-    The registry's own entries, rules and catalog entries, are on no host; their time is that of the decision.
+    The registry's own entries, such as rules, are on no host; their time is that of the decision.
     ``observed_at`` is the host's clock, ``received_at`` the broker's, ``committed_at`` the registry's, all of the
     record at ``position``; ``None``: the log no longer has it. ``flag``: why ``observed_at`` is not to be relied on
     (``mdevreg.clocks``), with ``clock_skew_s``: the host's clock less the others', positive: ahead by at least that.
@@ -170,7 +170,7 @@ class Change(msgspec.Struct, frozen=True):
     valid_to: datetime | None
     position: int  # of the record that told it
     host: str  # id; "" for the registry's own entries
-    object: str  # "host", "parent", "offer", "device", "driver", "rule", "catalog"
+    object: str  # "host", "parent", "offer", "device", "driver", "rule", "catalog", "campaign", "baseline"
     name: str  # "mtty", "mtty/mtty-1", the uuid, the rule's id
     event: str  # "appeared", "changed", "gone"
     detail: str = ""

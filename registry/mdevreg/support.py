@@ -16,7 +16,7 @@ from mdevreg.claims import Claim, Learned, claims_of, driver_name
 from mdevreg.places import observed_at
 from mdevreg.profiles import Profile
 from mdevreg.statements import MatchRule
-from mdevreg.streams import StreamSet
+from mdevreg.streams import Exact, StreamSet
 
 
 class MatchField(msgspec.Struct, frozen=True):
@@ -59,6 +59,16 @@ class NoSupport(msgspec.Struct, frozen=True, tag_field="kind", tag="unknown"):
 
 
 Support = StreamSupport | NotMigratable | NoSupport
+
+
+def saves_of(support: Support | None) -> str | None:
+    """What is saved, with its format: ``mtty 1.0``; ``None`` if that is not known."""
+    return _versions(support, "saves")
+
+
+def loads_of(support: Support | None) -> str | None:
+    """What is loaded, with its format: ``mtty [1.0, 2.0]``; ``None`` if that is not known."""
+    return _versions(support, "loads")
 
 
 def support_of(profile: Profile, catalog: Catalog) -> Support:
@@ -161,3 +171,13 @@ def _nothing(profile: Profile) -> str:
     keys = (("kernel", driver.kernel_release), ("version", driver.version), ("srcversion", driver.srcversion))
     build = ", ".join(f"{name} {value}" for name, value in keys if value) or "of no known identity"
     return f"{driver.name} states no migration_stream_version, and no catalog entry names its build ({build})"
+
+
+def _versions(support: Support | None, name: Literal["saves", "loads"]) -> str | None:
+    match support:
+        case StreamSupport():
+            versions = getattr(support, name)
+            return f"{support.format} {versions.version if isinstance(versions, Exact) else versions}"
+        case NotMigratable():
+            return "no migration"
+    return None

@@ -25,6 +25,11 @@ class WantedBuild(Strict, frozen=True):
             return False
         return all(getattr(self, key) in (None, getattr(build, key)) for key in _KEYS)
 
+    @property
+    def exact(self) -> bool:
+        """Whether it says more than a driver's name."""
+        return any(getattr(self, key) is not None for key in _KEYS)
+
     def build(self, like: DriverBuild | None = None) -> DriverBuild:
         """The build with what is known of it; module and kernel release, which an upgrade may leave, as in ``like``."""
         return DriverBuild(

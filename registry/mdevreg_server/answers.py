@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from mdevreg.baselines import CheckAsked
+from mdevreg.campaigns import CampaignAsked
 from mdevreg.compatibility import Rules
 from mdevreg.decisions import DecisionsAsked
 from mdevreg.errors import AuthError, DecodeError, MdevregError, NotFoundError, UnreachableError, UsageError
@@ -129,6 +131,27 @@ ENDPOINTS: dict[str, Endpoint] = {
         door, ask.waves, now=datetime.now(UTC), cursor=ask.cursor, limit=ask.limit
     ),
     "islands": lambda door, ask: planning.islands(door, ask.islands, now=datetime.now(UTC)),
+    "campaigns": lambda door, ask: door.campaigns(ask.moment),
+    "campaign": lambda door, ask: door.campaign(ask.need("name"), ask.moment),
+    "campaign-status": lambda door, ask: door.campaign_status(
+        CampaignAsked(
+            ask.need("name"), ask.state, ask.limit or DEFAULT_ROWS, ask.cursor, ask.moment.as_of, ask.moment.known_at
+        )
+    ),
+    "baselines": lambda door, ask: door.baselines(ask.moment),
+    "baseline": lambda door, ask: door.baseline(ask.need("name"), ask.moment),
+    "baseline-check": lambda door, ask: door.check_baseline(
+        CheckAsked(
+            ask.need("name"),
+            scope_in(ask.where or ""),
+            ask.limit or DEFAULT_ROWS,
+            ask.cursor,
+            ask.stale_after_s,
+            ask.moment.as_of,
+            ask.moment.known_at,
+        )
+    ),
+    "configurations": lambda door, ask: door.configurations(scope_in(ask.where or ""), ask.moment),
     "schema": lambda _, ask: schemas(ask.name),
     "distribution": lambda door, ask: door.distribution(ask.distributed),
     "trend": lambda door, ask: door.trend(ask.trend),
@@ -173,6 +196,14 @@ DECISIONS: dict[str, Decision] = {
     ),
     "record-decision": lambda decisions, asked: decisions.record(_need(asked.decision, "decision")),
     "report-outcome": lambda decisions, asked: decisions.report(_need(asked.outcome, "outcome")),
+    "create-campaign": lambda decisions, asked: decisions.create_campaign(_need(asked.campaign, "campaign")),
+    "end-campaign": lambda decisions, asked: decisions.end_campaign(
+        _need(asked.name, "name"), author=_need(asked.author, "author"), reason=asked.reason or ""
+    ),
+    "put-baseline": lambda decisions, asked: decisions.put_baseline(_need(asked.baseline, "baseline")),
+    "end-baseline": lambda decisions, asked: decisions.end_baseline(
+        _need(asked.name, "name"), author=_need(asked.author, "author"), reason=asked.reason or ""
+    ),
 }
 
 _ask = msgspec.json.Decoder(Ask)

@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from mdevreg.baselines import Baseline, BaselineDraft
+from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.catalog import Entry
 from mdevreg.decisions import Decision, DecisionDraft, Via
 from mdevreg.facts import Retention
@@ -52,6 +54,22 @@ class Decisions(Protocol):
 
     def report(self, draft: OutcomeDraft) -> OutcomeReport:
         """Keep how a real migration ended."""
+        ...
+
+    def create_campaign(self, draft: CampaignDraft) -> Campaign:
+        """Create a campaign."""
+        ...
+
+    def end_campaign(self, name: str, *, author: str, reason: str) -> Campaign:
+        """End a campaign now."""
+        ...
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version."""
+        ...
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
+        """End a baseline now."""
         ...
 
     def through(self, via: Via) -> Decisions:
@@ -121,6 +139,22 @@ class LedgerDecisions:
         """Keep how a real migration ended."""
         report = report_of(self._facts, draft, now=moment_of(self._now_us()))
         return self._decided(lambda book: book.report(report))
+
+    def create_campaign(self, draft: CampaignDraft) -> Campaign:
+        """Create a campaign; nobody's belief changes, so that there is nothing to publish."""
+        return self._written(lambda book: book.create_campaign(draft))
+
+    def end_campaign(self, name: str, *, author: str, reason: str) -> Campaign:
+        """End a campaign now."""
+        return self._written(lambda book: book.end_campaign(name, author=author, reason=reason))
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version."""
+        return self._written(lambda book: book.put_baseline(draft))
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
+        """End a baseline now."""
+        return self._written(lambda book: book.end_baseline(name, author=author, reason=reason))
 
     def _decided(self, work: Callable[[Rulebook], T]) -> T:
         decided = self._written(work)

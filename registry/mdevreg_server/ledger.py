@@ -23,7 +23,7 @@ from mdevreg.knowledge import Amendment, AnyChange, Knowledge
 from mdevreg.objects import Profiles
 from mdevreg.records import SCHEMA
 from mdevreg.times import moment_of
-from mdevreg_server import positions
+from mdevreg_server import intents, positions
 from mdevreg_server.amendments import NOBODY, Beliefs, encoded
 from mdevreg_server.applied import Amended, Applied
 from mdevreg_server.asking import LATEST, clock_of
@@ -83,6 +83,11 @@ class Ledger:
     def position(self) -> int:
         """The position of the newest committed record; 0 before the first."""
         return self._memory.position
+
+    @property
+    def clock_us(self) -> int:
+        """The log's clock: when that record was committed, µs UTC. Nothing later is committed before it."""
+        return self._memory.clock_us
 
     def where(self) -> Where | None:
         """How far the records stream was consumed by the sole writer, as of its last commit."""
@@ -264,6 +269,7 @@ class Ledger:
                 positions.forget_published(connection)
                 for first in range(1, end + 1, batch_size):
                     replayed += replay_some(connection, self._memory, first, min(first + batch_size - 1, end))
+                intents.derive(connection)
         except BaseException:
             self._memory.hosts.forget()
             raise

@@ -50,6 +50,13 @@ def ended_in(since_us: int, until_us: int) -> list[Window]:
     return [Window(level, since_us - (1 << level) - 1, until_us) for level in LEVELS]
 
 
+def lasting_in(since_us: int, until_us: int, known_us: int | None) -> list[Window]:
+    """Where rows are that hold at some time in ``[since_us, until_us]``; ``known_us``: as of ``windows``."""
+    seen_us = since_us if known_us is None else min(since_us, known_us)
+    ended = [Window(level, seen_us - (1 << level) - 1, until_us) for level in LEVELS]
+    return [Window(OPEN_REACH, -1, until_us), *ended]
+
+
 def windows(as_of_us: int, known_us: int | None) -> list[Window]:
     """Where to look. ``known_us``: when the position asked about was committed; ``None``: the latest is asked about."""
     seen_us = as_of_us if known_us is None else min(as_of_us, known_us)

@@ -11,6 +11,8 @@ import msgspec
 from msgspec import structs
 
 from mdevreg.answering import Answer
+from mdevreg.baselines import Baseline, BaselineDraft
+from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.catalog import Entry
 from mdevreg.catalog_file import faults_of
 from mdevreg.decisions import Decision, DecisionDraft, Via
@@ -24,6 +26,7 @@ from mdevreg.query.requests import Changed
 from mdevreg.records import SCHEMA
 from mdevreg.rules import Rule, check
 from mdevreg.times import moment_of, utc
+from mdevreg_server import charters
 from mdevreg_server.ledger import Amended, Ledger
 from mdevreg_server.pruner import retention_of, set_retention
 
@@ -137,6 +140,22 @@ class Rulebook:
             return OutcomeChange(outcome=structs.replace(report, id=f"o{position}"))
 
         return structs.replace(report, id=f"o{self._amend(change, report.author).position}")
+
+    def create_campaign(self, draft: CampaignDraft) -> Campaign:
+        """Create a campaign. Raises ``UsageError``."""
+        return charters.create_campaign(self._ledger, draft, now_us=self._now_us)
+
+    def end_campaign(self, name: str, *, author: str, reason: str) -> Campaign:
+        """End a campaign now. Raises ``NotFoundError``, ``UsageError``."""
+        return charters.end_campaign(self._ledger, name, author=author, reason=reason, now_us=self._now_us)
+
+    def put_baseline(self, draft: BaselineDraft) -> Baseline:
+        """Keep a baseline, or its next version. Raises ``UsageError``."""
+        return charters.put_baseline(self._ledger, draft, now_us=self._now_us)
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
+        """End a baseline now. Raises ``NotFoundError``, ``UsageError``."""
+        return charters.end_baseline(self._ledger, name, author=author, reason=reason, now_us=self._now_us)
 
     def _imported(self, change: CatalogChange | None) -> Changed:
         if change is None:

@@ -55,6 +55,7 @@ from mdevreg_server.documents import documents_of
 from mdevreg_server.engine import converted, open_engine
 from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
 from mdevreg_server.histories import history_of
+from mdevreg_server.intent_door import SqlIntents
 from mdevreg_server.log_pages import log_page
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.sql_planning import SqlPlanning
@@ -79,7 +80,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlDoor(SqlTracking, SqlPlanning):
+class SqlDoor(SqlTracking, SqlIntents, SqlPlanning):
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:

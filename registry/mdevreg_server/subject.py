@@ -14,10 +14,11 @@ from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import HISTORY_KINDS, OWN, HistoryKind, OwnKind
 from mdevreg.knowledge import ORIGINS, Knowledge
 from mdevreg.nearest import nearest
+from mdevreg_server import intents
 from mdevreg_server.asking import At
 from mdevreg_server.decided import ever_named
 from mdevreg_server.evidence import find_host
-from mdevreg_server.tables import INTERVALS, Device, DriverBuild, HostFact, Offer
+from mdevreg_server.tables import INTENTS, INTERVALS, Device, DriverBuild, HostFact, Offer
 from mdevreg_server.timelines import Columns, Whose
 
 
@@ -39,6 +40,8 @@ def subject_of(connection: sa.Connection, name: str, kind: HistoryKind | None, a
     """
     wanted = [kind] if kind else HISTORY_KINDS
     found = [each for kind_ in wanted if (each := _of(connection, name, kind_, at, known, said=kind is not None))]
+    # An intent's name is free: it takes no other thing's history from anybody.
+    found = [each for each in found if each.kind not in INTENTS] or found
     if len(found) > 1:
         kinds = ", ".join(each.kind for each in found)
         raise UsageError(f"{name!r} is the name of several kinds: {kinds}; say which by kind", code="AMBIGUOUS")
@@ -63,6 +66,8 @@ def _of(
             return Subject("type", "", rows) if _there(connection, rows, at) else None
         case "catalog" if said:  # those that were removed have a history too; reading for them takes a while
             return Subject(kind) if name in _own(kind, known) | ever_named(connection, at) else None
+        case "campaign" | "baseline":
+            return Subject(kind) if name in intents.names(connection, kind, at.known_at) else None
         case _:
             return Subject(kind) if name in _own(kind, known) else None
 
@@ -138,6 +143,8 @@ def _names(connection: sa.Connection, kind: HistoryKind | None, at: At, known: K
         match each:
             case "rule" | "catalog" | "registry":
                 yield from _own(each, known)
+            case "campaign" | "baseline":
+                yield from intents.names(connection, each, at.known_at)
             case _:
                 table, column = listed[each]
                 yield from connection.scalars(sa.select(column).where(at.holds(table)).distinct())

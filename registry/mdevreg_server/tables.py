@@ -15,26 +15,13 @@ Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databas
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from mdevreg_server.base import NAMING, Base, Big, Intent, Interval, table_of
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-#: 64-bit everywhere; SQLite only aliases the rowid for plain INTEGER.
-Big = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Base(DeclarativeBase):
-    """All tables of the registry."""
-
-    metadata = MetaData(naming_convention=NAMING)
+#: Of ``base``, for whoever needs them beside the tables.
+__all__ = ["Base", "NAMING", "table_of"]  # noqa: RUF022  (the house sorts them by letter)
 
 
 class RecordLog(Base):
@@ -100,40 +87,7 @@ class HostBase(_Standing, Base):
     __tablename__ = "host_base"
 
 
-#: Small rows, found by their key: SQLite keeps them in the key's own tree, once instead of twice.
-_CLUSTERED = {"sqlite_with_rowid": False}
-
-
-def _arguments(found_by: tuple[str, ...]) -> tuple[Any, ...]:
-    """What holds at a time is found for one host and for the fleet (``reach``)."""
-    return (
-        CheckConstraint("valid_from_us < valid_to_us", name="valid"),
-        CheckConstraint("system_from < system_to", name="system"),
-        Index(None, "host", "reach", "valid_from_us"),
-        Index(None, "reach", "valid_from_us"),
-        *(Index(None, column, "reach", "valid_from_us") for column in found_by),
-        _CLUSTERED,
-    )
-
-
-class _Interval:
-    """Columns of every interval table. A row is added, and its periods closed; nothing else."""
-
-    found_by: ClassVar[tuple[str, ...]] = ()  # columns by which rows of the whole fleet are looked for
-    host: Mapped[str] = mapped_column(Text, primary_key=True)
-    valid_from_us: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=90)
-    valid_to_us: Mapped[int] = mapped_column(Big, sort_order=92)
-    ended_at: Mapped[int] = mapped_column(Big, sort_order=93)  # the position that told valid_to_us
-    system_from: Mapped[int] = mapped_column(Big, primary_key=True, sort_order=91)
-    system_to: Mapped[int] = mapped_column(Big, sort_order=94)
-    reach: Mapped[int] = mapped_column(Integer, server_default="63", sort_order=95)  # mdevreg_server.reach
-
-    @declared_attr.directive
-    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805  (SQLAlchemy's convention)
-        return _arguments(cls.found_by)
-
-
-class HostFact(_Interval, Base):
+class HostFact(Interval, Base):
     """The host's own facts; ``position`` names the record that holds them whole."""
 
     __tablename__ = "host_fact"
@@ -144,7 +98,7 @@ class HostFact(_Interval, Base):
     position: Mapped[int] = mapped_column(Big, sort_order=13)
 
 
-class Parent(_Interval, Base):
+class Parent(Interval, Base):
     """A parent; ``position`` names the record that holds it whole, ``free`` is JSON: type → instances."""
 
     __tablename__ = "parent"
@@ -155,7 +109,7 @@ class Parent(_Interval, Base):
     free: Mapped[str] = mapped_column(Text, sort_order=12)
 
 
-class Offer(_Interval, Base):
+class Offer(Interval, Base):
     """A type that a parent offers, with its profile."""
 
     __tablename__ = "offer"
@@ -166,7 +120,7 @@ class Offer(_Interval, Base):
     profile: Mapped[str] = mapped_column(Text, sort_order=10)
 
 
-class Device(_Interval, Base):
+class Device(Interval, Base):
     """An mdev or VF."""
 
     __tablename__ = "device"
@@ -180,7 +134,7 @@ class Device(_Interval, Base):
     iommu_group: Mapped[int | None] = mapped_column(Big, sort_order=13)
 
 
-class DriverBuild(_Interval, Base):
+class DriverBuild(Interval, Base):
     """The driver build behind a parent or its VFs."""
 
     __tablename__ = "driver_build"
@@ -193,6 +147,18 @@ class DriverBuild(_Interval, Base):
     version: Mapped[str | None] = mapped_column(Text, sort_order=12)
     srcversion: Mapped[str | None] = mapped_column(Text, sort_order=13)
     build_id: Mapped[str | None] = mapped_column(Text, sort_order=14)
+
+
+class Campaign(Intent, Base):
+    """Campaigns (``mdevreg.campaigns``), without their plans: each as it was from a log position on."""
+
+    __tablename__ = "campaign"
+
+
+class Baseline(Intent, Base):
+    """Baselines (``mdevreg.baselines``): each version, from a log position on."""
+
+    __tablename__ = "baseline"
 
 
 class StreamPosition(Base):
@@ -281,15 +247,10 @@ class LogCheckpoint(Base):
     created_at_us: Mapped[int] = mapped_column(Big)
 
 
-def table_of(table: type[Base]) -> Table:
-    """The Core table of a typed table definition: hot paths use Core."""
-    found = table.__table__
-    assert isinstance(found, Table)
-    return found
-
-
 #: Recreated from ``record_log``.
-PROJECTIONS = (HostFact, Parent, Offer, Device, DriverBuild, HostState, Profile)
+PROJECTIONS = (HostFact, Parent, Offer, Device, DriverBuild, HostState, Profile, Campaign, Baseline)
+#: ``record_log.kind`` of an intent → the table that it is found in.
+INTENTS: dict[str, type[Campaign | Baseline]] = {"campaign": Campaign, "baseline": Baseline}
 #: ``mdevreg.objects`` kind → its interval table. Key, then value columns, in table order.
 INTERVALS: dict[str, type[HostFact | Parent | Offer | Device | DriverBuild]] = {
     "host": HostFact,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from mdevreg.timeline import OPEN
-from mdevreg_server import minutes
+from mdevreg_server import intents, minutes
 from mdevreg_server.amendments import MINE, NOBODY, unreadable
 from mdevreg_server.engine import converted
 from mdevreg_server.frozen_check import frozen_faults
@@ -17,7 +17,7 @@ from mdevreg_server.tables import HostBase, HostState, RecordLog, StreamPosition
 def faults_of(engine: sa.Engine) -> list[str]:
     """One sentence per fault; empty where all is well."""
     with converted(engine), engine.connect() as connection:
-        found = [*_log(connection), *_amendments(connection), *minutes.faults(connection)]
+        found = [*_log(connection), *_amendments(connection), *minutes.faults(connection), *intents.faults(connection)]
         found += [*_states(connection), *_pruned(connection)]
         for shape in shapes().values():
             found += [*_overlaps(connection, shape), *_odd(connection, shape.table)]

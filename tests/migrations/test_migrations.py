@@ -27,6 +27,7 @@ from mdevreg_server.serve import ServeConfig
 from mdevreg_server.tables import NAMING, Base, table_of
 from mdevreg_server.tables import RecordLog as Log
 from mdevreg_server.wholeness import faults_of
+from support.audit import BASELINE, CAMPAIGN
 from support.door_fleet import records_of
 from support.processes import RunCli
 from support.pruned import prune_up_to
@@ -212,6 +213,24 @@ def test_a_pruned_log_is_not_taken_back_to_a_program_that_knows_no_bases(empty: 
     before = (projections(empty), rows(empty, Log))
     with pytest.raises(RuntimeError, match="records of 7 hosts were pruned"):
         _downgrade(empty, "0002")
+    assert revision.current(empty) == "0006"  # the steps above it are taken back
+    schema.upgrade(empty)
+    assert (projections(empty), rows(empty, Log)) == before
+
+
+def test_a_log_with_campaigns_is_not_taken_back_to_a_program_that_knows_none(empty: sa.Engine) -> None:
+    """It could not say what these entries are, and would lose their tables."""
+    schema.upgrade(empty)
+    desk = Desk(empty)
+    desk.take(*records_of())
+    desk.book.create_campaign(CAMPAIGN)
+    desk.book.put_baseline(BASELINE)
+    before = (projections(empty), rows(empty, Log))
+    with pytest.raises(RuntimeError, match="holds 2 campaigns and baselines"):
+        _downgrade(empty, "0006")
+    assert revision.current(empty) == "0007"
+    assert (projections(empty), rows(empty, Log)) == before
+    assert desk.ledger.rebuild() == len(records_of())
     assert (projections(empty), rows(empty, Log)) == before
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.deed_contract import DeedContract
 from contracts.door_contract import DoorContract, OpenDoor
+from contracts.intent_contract import IntentContract
 from contracts.past_contract import PastContract
 from contracts.plan_contract import PlanContract
 from contracts.rule_contract import RuleContract
@@ -114,6 +115,10 @@ def open_fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenD
 
 class TestDoors(DoorContract):
     """Every door passes; the one in memory, with which the others are compared, too."""
+
+
+class TestIntents(IntentContract):
+    """Every door keeps campaigns and baselines, and computes the same of them."""
 
 
 class TestPast(PastContract):

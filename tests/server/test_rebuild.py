@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from mdevreg import wire
 from mdevreg.errors import StateError
 from mdevreg.facts import NOW, Moment
 from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import PROJECTIONS
+from support.audit import BASELINE, CAMPAIGN
 from support.hosts import crooked, look, mtty, some_life, told, uuid_of
 from support.publisher import Publisher
 from support.registry import Desk, logged, projections, refused
@@ -37,7 +39,11 @@ def _eventful(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         desk.take(*changed)
     desk.take(*gone)
     assert desk.take(*changed).records  # tried again after the upgrade: late
+    desk.book.create_campaign(CAMPAIGN)
+    desk.book.put_baseline(BASELINE)
     desk.take(*told(Publisher("a", "third"), [look(mtty(version="3"))]))
+    desk.book.put_baseline(structs.replace(BASELINE, message="again"))
+    desk.book.end_campaign(CAMPAIGN.name, author="bob", reason="over")
 
 
 def _answers(engine: sa.Engine) -> list[object]:
@@ -47,6 +53,7 @@ def _answers(engine: sa.Engine) -> list[object]:
         for moment in moments:
             found += [door.hosts(moment), door.drivers(moment)]
         found += [door.host(name, NOW) for name in ("a", "b")]
+        found += [door.campaigns(NOW), door.baselines(NOW), door.history("registry", NOW, 100)]
         found += [door.history(name, NOW, 1_000) for name in ("a", "b", uuid_of(1), uuid_of(2))]
     return found
 

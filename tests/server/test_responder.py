@@ -128,6 +128,18 @@ class NoDecisions:
     def report(self, draft: Any) -> Any:
         raise UsageError("no")
 
+    def create_campaign(self, draft: Any) -> Any:
+        raise UsageError("no")
+
+    def end_campaign(self, name: str, *, author: str, reason: str) -> Any:
+        raise UsageError("no")
+
+    def put_baseline(self, draft: Any) -> Any:
+        raise UsageError("no")
+
+    def end_baseline(self, name: str, *, author: str, reason: str) -> Any:
+        raise UsageError("no")
+
     def through(self, _via: Any) -> NoDecisions:
         return self
 

@@ -8,8 +8,11 @@ import msgspec
 import sqlalchemy as sa
 
 from mdevreg.audit.findings import Finding, Verification
+from mdevreg.baselines import BaselineClass, BaselineDraft
+from mdevreg.campaigns import CampaignDraft
 from mdevreg.rules import Rule
 from mdevreg.signing import SigningKey, new_key
+from mdevreg.wanted import WantedBuild
 from mdevreg_server.audit.auditor import SqlAuditor
 from mdevreg_server.audit.checkpoints import issue
 from mdevreg_server.audit.tree import LOT, integrate
@@ -23,6 +26,9 @@ RECORDS = 521
 #: Up to where checkpoints are signed, ascending; what follows is in the tree alone.
 SIGNED = (100, 260, 500)
 DENY = Rule(id="draft", effect="deny", author="alice", message="known-bad", valid_from=EPOCH_START)
+CAMPAIGN = CampaignDraft(name="to-2", wanted=WantedBuild(name="mtty", version="2"), author="alice")
+
+BASELINE = BaselineDraft(name="gold", classes=(BaselineClass(type="mtty-1", loads="mtty [1, 2]"),), author="alice")
 
 
 class Archive:
@@ -74,6 +80,8 @@ class Archive:
         life = [look(mtty(free=free, devices=[1])) for free in range(SIGNED[-1])]
         records = [record for each in zip(*_told(life), strict=True) for record in each]
         self.desk.book.add_rule(DENY)
+        self.desk.book.create_campaign(CAMPAIGN)
+        self.desk.book.put_baseline(BASELINE)
         taken = self.desk.ledger.position
         for size in (*SIGNED, RECORDS):
             self.desk.take(*records[: size - taken])

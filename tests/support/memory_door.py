@@ -7,7 +7,7 @@ position; a question about the past looks at the states of then, and at what was
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +59,7 @@ from mdevreg.query.reporting import report_of
 from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule, check
 from mdevreg.support import StreamSupport, support_of
+from support.memory_intents import MemoryIntents, Written
 from support.memory_tracking import Life, MemoryTracking, Told
 from support.values import profiles_in, values_of
 
@@ -93,7 +94,7 @@ class MemoryHost(msgspec.Struct, frozen=True):
     clock_skew_s: float | None = None
 
 
-class MemoryDoor(MemoryTracking):
+class MemoryDoor(MemoryTracking, MemoryIntents):
     """The protocol ``Door`` over a few hosts. ``ask`` is called first by each question: tests let it fail."""
 
     def __init__(
@@ -106,12 +107,13 @@ class MemoryDoor(MemoryTracking):
         self._ask, self._clock = ask, clock
         self._believed: list[tuple[int, Knowledge]] = [(0, NOTHING)]  # from that position on
         self._recorded: dict[int, Decision] = {}  # by position
+        self._intents: list[Written] = []
         self.closed = 0
 
     @property
     def position(self) -> int:
         told = (state.position for host in self._hosts for state in host.states)
-        return max((*told, self._believed[-1][0], *self._recorded))
+        return max((*told, self._believed[-1][0], *self._recorded, *(each.position for each in self._intents)))
 
     def believe(self, origin: Origin, entries: Iterable[Entry]) -> None:
         """Believe these catalog entries too, from the next position on."""
@@ -383,6 +385,18 @@ class MemoryDoor(MemoryTracking):
         support = support_of(profile, self._knowledge(moment).catalog)
         digest = Profiles().digest(profile)
         return Side(_evidence(host, state, moment), parent.name, profile, support, digest=digest)
+
+    def lives(self, moment: Moment) -> Iterator[tuple[str, list[State], list[list[tuple[str, Side]]]]]:
+        """Each host, its states up to a moment, and what each of them had, by the path of its parent."""
+        for host in self._hosts:
+            states = [state for state in _states(host, moment) if state.facts is not None]
+            yield host.id, states, [list(self._sides(host, state, moment)) for state in states]
+
+    def _sides(self, host: MemoryHost, state: State, moment: Moment) -> Iterator[tuple[str, Side]]:
+        for parent in state.parents:
+            only = structs.replace(state, parents=(parent,))
+            for side in [*self._offers(host, only, moment), *self._devices(host, only, moment)]:
+                yield parent.path, side
 
     def _find(self, name: str, moment: Moment) -> tuple[MemoryHost, State]:
         known = self._known(moment)

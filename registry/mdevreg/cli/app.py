@@ -44,6 +44,8 @@ class Mdevreg(Questions):
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",
         "schema": f"{_COMMANDS}.schema",
+        "upgrade": f"{_COMMANDS}.upgrade",
+        "baseline": f"{_COMMANDS}.baseline",
     }
 
 

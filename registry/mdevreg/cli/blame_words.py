@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mdevreg.blame import Blame, Said, Turn
-from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell
 from mdevreg.cli.words import ANSWER
 from mdevreg.moments import precisely
 from mdevreg.records import DriverBuild
+from mdevreg.support import loads_of, saves_of
 from mdevreg.verdict import Outcome
 
 COLUMNS = ("at", "before", "after", "cause", "position", "host", "kind", "rule", "author", "reasons_before", "reasons")
@@ -88,8 +88,8 @@ def _differences(before: Said, after: Said) -> Iterator[str]:
     pairs = (
         ("source driver", _build(before.source_driver), _build(after.source_driver)),
         ("target driver", _build(before.target_driver), _build(after.target_driver)),
-        ("source saves", saves(before.saves), saves(after.saves)),
-        ("target loads", loads(before.loads), loads(after.loads)),
+        ("source saves", saves_of(before.saves), saves_of(after.saves)),
+        ("target loads", loads_of(before.loads), loads_of(after.loads)),
     )
     for name, old, new in pairs:
         if old != new:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import ANSWER, EXIT_CODE, build_name, counted, where_read
 from mdevreg.planning.forecast import NoReturn, PathChange, StrandedGroup, Stranding, Trial, UpgradeForecast
 from mdevreg.records import DriverBuild
-from mdevreg.support import Support
+from mdevreg.support import Support, loads_of, saves_of
 from mdevreg.verdict import CODES, Outcome
 
 _COLUMNS = (
@@ -68,7 +67,7 @@ def _head(found: UpgradeForecast) -> Iterator[Line]:
 
 
 def _build(build: DriverBuild | None, support: Support) -> str:
-    return f"{build_name(build)} (saves {saves(support) or '?'}, loads {loads(support) or '?'})"
+    return f"{build_name(build)} (saves {saves_of(support) or '?'}, loads {loads_of(support) or '?'})"
 
 
 def _row(change: PathChange) -> tuple[Cell, ...]:
@@ -77,10 +76,10 @@ def _row(change: PathChange) -> tuple[Cell, ...]:
         ANSWER[change.after],
         change.type,
         build_name(change.source.driver),
-        saves(change.source.support),
+        saves_of(change.source.support),
         change.source_upgraded,
         build_name(change.target.driver),
-        loads(change.target.support),
+        loads_of(change.target.support),
         change.target_upgraded,
         change.paths,
         " ".join(change.codes),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import EXIT_CODE, build_name, counted, where_read
 from mdevreg.planning.common_range import CommonRange
 from mdevreg.planning.islands import Island, Islands
+from mdevreg.support import loads_of, saves_of
 from mdevreg.verdict import Outcome
 
 _COLUMNS = ("island", "type", "driver", "saves", "loads", "hosts", "devices", "moves_inside", "to", "from", "note")
@@ -44,8 +44,8 @@ def _rows(island: Island) -> Iterator[tuple[Cell, ...]]:
             island.number,
             kind.type,
             build_name(kind.driver),
-            saves(kind.support),
-            loads(kind.support),
+            saves_of(kind.support),
+            loads_of(kind.support),
             kind.hosts,
             None if at else island.devices,  # of the island: told once
             island.inside,

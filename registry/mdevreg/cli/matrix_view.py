@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from mdevreg.cli.overall import counted_by_outcome
-from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import ANSWER, build_name, counted, where_read
 from mdevreg.fleet import KindSummary, Matrix, Ruling
 from mdevreg.query.mapping import AcceptedKinds
+from mdevreg.support import loads_of, saves_of
 from mdevreg.verdict import Outcome
 
 _TABLE = ("answer", "type", "from_driver", "saves", "from_hosts", "to_driver", "loads", "to_hosts", "way_back", "why")
@@ -39,7 +39,7 @@ def accepted_view(found: AcceptedKinds) -> View:
             ANSWER[each.ruling.outcome],
             each.source.type,
             build_name(each.source.driver),
-            saves(each.source.support),
+            saves_of(each.source.support),
             each.source.hosts,
             each.available_instances,
             ANSWER[each.ruling.way_back],
@@ -59,10 +59,10 @@ def _row(source: KindSummary, target: KindSummary, ruling: Ruling) -> tuple[Cell
         ANSWER[ruling.outcome],
         source.type,
         build_name(source.driver),
-        saves(source.support),
+        saves_of(source.support),
         source.hosts,
         build_name(target.driver),
-        loads(target.support),
+        loads_of(target.support),
         target.hosts,
         ANSWER[ruling.way_back],
         " ".join(ruling.codes),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mdevreg.cli.support_words import is_stream, learned, loads, saves
+from mdevreg.cli.support_words import is_stream, learned
 from mdevreg.cli.view import Cell
 from mdevreg.cli.words import ANSWER
 from mdevreg.query.questions import Answer
+from mdevreg.support import loads_of, saves_of
 
 ANSWER_COLUMNS = (
     "answer",
@@ -61,8 +62,8 @@ def answer_row(answer: Answer) -> tuple[Cell, ...]:
         answer.facts_age_s,
         answer.reliable_until,
         verdict.detection,
-        saves(source.support),
+        saves_of(source.support),
         learned(source.support),
-        loads(answer.target_support),
+        loads_of(answer.target_support),
         learned(answer.target_support),
     )

@@ -8,7 +8,7 @@ from mdevreg.cli.view import Line
 from mdevreg.facts import Side
 from mdevreg.query.questions import Answer
 from mdevreg.streams import Exact
-from mdevreg.support import NoSupport, NotMigratable, StreamSupport, Support
+from mdevreg.support import NoSupport, NotMigratable, StreamSupport, Support, loads_of, saves_of
 
 
 def is_stream(source: Side) -> bool:
@@ -35,26 +35,6 @@ def learned(support: Support | None) -> str:
     return ""
 
 
-def saves(support: Support | None) -> str | None:
-    """What is saved, with its format: ``mtty 1.0``; ``None`` if that is not known."""
-    return _versions(support, "saves")
-
-
-def loads(support: Support | None) -> str | None:
-    """What is loaded, with its format: ``mtty [1.0, 2.0]``; ``None`` if that is not known."""
-    return _versions(support, "loads")
-
-
-def _versions(support: Support | None, name: Literal["saves", "loads"]) -> str | None:
-    match support:
-        case StreamSupport():
-            versions = getattr(support, name)
-            return f"{support.format} {versions.version if isinstance(versions, Exact) else versions}"
-        case NotMigratable():
-            return "no migration"
-    return None
-
-
 def supports(answer: Answer) -> tuple[Line, ...]:
     """What the source saves and the target loads, and where each was learned."""
     source = source_line(answer.source)
@@ -66,12 +46,12 @@ def supports(answer: Answer) -> tuple[Line, ...]:
 def source_line(source: Side) -> Line:
     """What the source saves, and where that was learned."""
     if is_stream(source):
-        return Line(f"source: the stream's own word: {saves(source.support)}")
+        return Line(f"source: the stream's own word: {saves_of(source.support)}")
     return Line(f"source: {_stated('saves', source.support)}")
 
 
 def _stated(verb: Literal["saves", "loads"], support: Support) -> str:
-    versions = _versions(support, verb)
+    versions = saves_of(support) if verb == "saves" else loads_of(support)
     if versions is None:
         return f"what it {verb} is not known ({learned(support)})"
     said = versions if isinstance(support, NotMigratable) else f"{verb} {versions}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mdevreg.cli.driver_words import BUILD, shortened
-from mdevreg.cli.support_words import loads, saves
 from mdevreg.cli.view import Cell
 from mdevreg.cli.words import age, build_columns, counted
 from mdevreg.records import DriverBuild, ModuleFile
 from mdevreg.stragglers import Straggler, Stragglers
-from mdevreg.support import StreamSupport
+from mdevreg.support import StreamSupport, loads_of, saves_of
 from mdevreg.upgrades import StreamEffect, Upgrade
 
 _FROM_TO = tuple(f"{end}_{column}" for end in ("from", "to") for column in BUILD[1:])
@@ -125,11 +124,11 @@ def _shown_effects(upgrade: Upgrade) -> tuple[str, str]:
 
 
 def _saved(effect: StreamEffect) -> str:
-    return _moved(_format(effect), saves(effect.before), saves(effect.after))
+    return _moved(_format(effect), saves_of(effect.before), saves_of(effect.after))
 
 
 def _loaded(effect: StreamEffect) -> str:
-    return _moved(_format(effect), loads(effect.before), loads(effect.after))
+    return _moved(_format(effect), loads_of(effect.before), loads_of(effect.after))
 
 
 def _format(effect: StreamEffect) -> str:

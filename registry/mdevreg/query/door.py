@@ -23,13 +23,14 @@ from mdevreg.distribution import Distribution, DistributionAsked
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
+from mdevreg.query.intending import IntentDoor
 from mdevreg.rules import Rule
 from mdevreg.stragglers import Stragglers, StragglersAsked
 from mdevreg.trends import Trend, TrendAsked
 from mdevreg.upgrades import UpgradePage, UpgradesAsked
 
 
-class Door(Protocol):
+class Door(IntentDoor, Protocol):
     """Facts from a registry."""
 
     def hosts(self, moment: Moment) -> Hosts:

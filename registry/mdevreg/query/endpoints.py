@@ -8,7 +8,9 @@ import msgspec
 from msgspec import structs
 
 from mdevreg.answering import Answer, Targets
+from mdevreg.baselines import Baseline, BaselineCheck, BaselineList, BaselineView, Configurations
 from mdevreg.blame import Blame
+from mdevreg.campaigns import Campaign, CampaignList, CampaignStatus, CampaignWhole
 from mdevreg.decisions import Decision, DecisionList
 from mdevreg.differing import DifferencePage
 from mdevreg.distribution import Distribution
@@ -127,6 +129,25 @@ QUESTIONS: dict[str, Endpoint] = {
         "An order of upgrades in which nobody is ever stranded, or why there is none, page by page.",
     ),
     "islands": Endpoint(Islands, (), ("where", *_TIMES), "Which kinds reach which: islands, traps, cuts and routes."),
+    "campaigns": Endpoint(CampaignList, (), _TIMES, "Every campaign with its progress, ended ones included."),
+    "campaign": Endpoint(CampaignWhole, ("name",), _TIMES, "A campaign with the plan that it follows."),
+    "campaign-status": Endpoint(
+        CampaignStatus,
+        ("name",),
+        (*_TIMES, "state", "limit", "cursor"),
+        "How a campaign stands, and its hosts, page by page.",
+    ),
+    "baselines": Endpoint(BaselineList, (), _TIMES, "Every baseline, as it was valid, ended ones included."),
+    "baseline": Endpoint(BaselineView, ("name",), _TIMES, "A baseline, or one version of it: NAME@VERSION."),
+    "baseline-check": Endpoint(
+        BaselineCheck,
+        ("name",),
+        (*_JUDGED, "where", "limit", "cursor"),
+        "Who deviates from a baseline, in what, and since when, page by page.",
+    ),
+    "configurations": Endpoint(
+        Configurations, (), (*_TIMES, "where"), "What the types look like that hosts offer, and on how many hosts."
+    ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
     "distribution": Endpoint(
         Distribution,
@@ -160,6 +181,10 @@ DECISIONS: dict[str, Endpoint] = {
     "set-retention": Endpoint(Retention, ("bodies", "author"), (), "For how long documents are kept from now on."),
     "record-decision": Endpoint(Decision, ("decision",), (), "Answer a question, and record the answer."),
     "report-outcome": Endpoint(OutcomeReport, ("outcome",), (), "Report how a real migration ended."),
+    "create-campaign": Endpoint(Campaign, ("campaign",), (), "Create a campaign."),
+    "end-campaign": Endpoint(Campaign, ("name", "author"), ("reason",), "End a campaign."),
+    "put-baseline": Endpoint(Baseline, ("baseline",), (), "Keep a baseline, or its next version."),
+    "end-baseline": Endpoint(Baseline, ("name", "author"), ("reason",), "End a baseline."),
 }
 
 

@@ -44,6 +44,7 @@ from mdevreg.planning.waves.ordering import Progress
 from mdevreg.planning.waves.paging import Plans
 from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
+from mdevreg.query.behind_intents import BehindIntents
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
 from mdevreg.query.mapping import AcceptedKinds
@@ -63,7 +64,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class FleetDoor:
+class FleetDoor(BehindIntents):
     """``mdevreg.query.door.Door`` over an index. ``view``: its newest snapshot; ``behind``: who knows the rest.
 
     ``patient``: errors about unknown names tell the nearest known ones; else they have them looked for later

@@ -46,6 +46,7 @@ from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
+from mdevreg.query.remote_intents import PATHS, RemoteIntents
 from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
 
@@ -90,7 +91,7 @@ def open_http(url: str, *, timeout_s: float, creds: str | None) -> HttpDoor:
     return HttpDoor(link)
 
 
-class HttpDoor(RemoteTracking):
+class HttpDoor(RemoteTracking, RemoteIntents):
     """``mdevreg.query.door.Door``, ``NearDoor`` and ``PagingDoor`` over HTTP."""
 
     def __init__(self, link: Link) -> None:
@@ -256,6 +257,15 @@ class HttpDoor(RemoteTracking):
     def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
         return self._ask(_TRACKED[endpoint], kind, moment, **fields)
 
+    def _told(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        path, moment = PATHS[endpoint], Moment(fields.pop("as_of", None), fields.pop("known_at", None))
+        return self._ask(_filled(path, fields), kind, moment, **fields)
+
+    def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        path = _filled(PATHS[endpoint], fields)
+        body = fields.get("campaign") or fields.get("baseline") or fields
+        return self._post(path, body, kind, again=False)
+
     def _ask(self, path: str, kind: type[T], moment: Moment, /, *, longer_s: float = 0.0, **fields: Any) -> T:
         given = {**fields, "as_of": moment.as_of, "known_at": moment.known_at}
         query = {name: _text(value) for name, value in given.items() if value is not None}
@@ -278,6 +288,11 @@ class HttpDoor(RemoteTracking):
 
 def _without(asked: TimelineAsked) -> dict[str, Any]:
     return {name: value for name, value in logged.fields_of(asked).items() if name != "known_at"}
+
+
+def _filled(path: str, fields: dict[str, Any]) -> str:
+    """A path with the name in it, if it has one: that is no field any more."""
+    return path.replace("{name}", _segment(path.split("/")[2], fields.pop("name"))) if "{name}" in path else path
 
 
 def _segment(kind: str, name: str) -> str:

@@ -40,6 +40,7 @@ from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
+from mdevreg.query.remote_intents import RemoteIntents
 from mdevreg.query.requests import ErrorBody
 from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
@@ -50,6 +51,8 @@ T = TypeVar("T")
 PAIR_S = 0.02
 #: And a question that looks through a history.
 BLAME_S = 20.0
+#: And one that looks at the whole fleet: progress of a campaign, who deviates from a baseline.
+INTENT_S = 30.0
 
 
 def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
@@ -63,7 +66,7 @@ def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
     return door
 
 
-class NatsDoor(RemoteTracking):
+class NatsDoor(RemoteTracking, RemoteIntents):
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -237,6 +240,13 @@ class NatsDoor(RemoteTracking):
 
     def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
         return self._ask(endpoint, kind, moment, timeout_s=self._timeout_s + BLAME_S, **fields)
+
+    def _told(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        timeout_s = self._timeout_s + INTENT_S
+        return self._request(subjects.query(endpoint), msgspec.json.encode(fields), kind, timeout_s)
+
+    def _intended(self, endpoint: str, kind: type[T], **fields: Any) -> T:
+        return self._request(subjects.decision(endpoint), msgspec.json.encode(fields), kind)
 
     def _asked_now(self, endpoint: str, kind: type[T], **fields: str) -> T:
         request = msgspec.json.encode({name: possible(value) for name, value in fields.items()})

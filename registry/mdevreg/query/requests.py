@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from mdevreg.baselines import BaselineDraft
+from mdevreg.campaigns import CampaignDraft, UpgradeState
 from mdevreg.catalog import Entry
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import DecisionDraft
@@ -28,7 +30,7 @@ from mdevreg.logged import (
     TimelineName,
 )
 from mdevreg.moments import MAX_TOKEN_CHARS, moment_in
-from mdevreg.outcomes import OutcomeDraft
+from mdevreg.outcomes import OutcomeDraft, Remark
 from mdevreg.planning.asked import IslandsAsked, UpgradeAsked, WavesAsked
 from mdevreg.planning.goals import Goal, goal_in
 from mdevreg.planning.waves.limits import MANY, Limits
@@ -82,6 +84,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: Digest | None = None  # of a profile
     target: Digest | None = None
     before: Count | None = None  # a log position
+    state: UpgradeState | None = None  # of a campaign
+    where: Line | None = None  # as ``sources``
     cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
     table: TimelineName | None = None
     after: Count | None = None
@@ -94,7 +98,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     from_as_of: Time | None = None
     from_known_at: Count | Time | None = None
     by: By | None = None
-    where: Line | None = None  # as ``sources``
     driver: Line | None = None  # its name; of stragglers and plans, a build: NAME [VERSION] [KEY=VALUE …]
     half: bool | None = None
     over_s: Annotated[int, Meta(ge=1, le=MAX_OVER_S)] | None = None
@@ -241,6 +244,9 @@ class Decide(Strict, frozen=True):
     author: Line | None = None
     decision: DecisionDraft | None = None
     outcome: OutcomeDraft | None = None
+    campaign: CampaignDraft | None = None
+    baseline: BaselineDraft | None = None
+    reason: Remark | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

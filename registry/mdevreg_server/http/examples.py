@@ -30,3 +30,17 @@ OUTCOME: dict[str, Any] = {
     "author": "alice",
     "detail": "qemu: vmstate load failed: -22",
 }
+CAMPAIGN: dict[str, Any] = {
+    "name": "to-580",
+    "wanted": {"name": "mtty", "version": "2"},
+    "where": {"site": ["a"], "driver": ["mtty"]},
+    "author": "alice",
+    "deadline": "2099-01-01T00:00:00Z",
+    "message": "CVE-2026-1",
+}
+BASELINE: dict[str, Any] = {
+    "name": "gold",
+    "classes": [{"type": "mtty-*", "driver": {"name": "mtty", "version": "2"}, "loads": "mtty [1, 2]"}],
+    "author": "alice",
+}
+END_INTENT: dict[str, Any] = {"author": "alice", "reason": "superseded"}

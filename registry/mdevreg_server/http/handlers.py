@@ -12,6 +12,8 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import structs
 
+from mdevreg.baselines import BaselineDraft
+from mdevreg.campaigns import CampaignDraft
 from mdevreg.decisions import DecisionDraft
 from mdevreg.errors import DecodeError, UsageError
 from mdevreg.outcomes import OutcomeDraft
@@ -27,7 +29,7 @@ from mdevreg_server.http.asking import Asker
 from mdevreg_server.http.edge import named
 from mdevreg_server.http.forms import JSON, Rendered, chosen, query_of, render, response
 from mdevreg_server.http.gate import HTTP, Gate
-from mdevreg_server.http.models import MAX_EXPLAINED, CanMigrate, End, Explained, ExplainedAnswers
+from mdevreg_server.http.models import MAX_EXPLAINED, CanMigrate, End, EndIntent, Explained, ExplainedAnswers
 from mdevreg_server.http.problems import RefusedError
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.tokens import Scope
@@ -37,6 +39,8 @@ T = TypeVar("T")
 
 #: Pairs of a batch that are answered in one go, where each blocks: then others have their turn, or the time is over.
 AT_ONCE = 50
+#: Names below these have no slashes.
+_INTENTS = ("/v1/campaigns/", "/v1/baselines/")
 
 
 class Questions:
@@ -58,6 +62,14 @@ class Questions:
             post("/v1/decisions")(self._guarded("write", self.record)),
             post("/v1/outcomes")(self._guarded("write", self.report)),
             post("/v1/rules/{rule:str}/end", status_code=200)(self._guarded("write", self.end_rule)),
+            post("/v1/campaigns")(self._guarded("write", self.create_campaign)),
+            post("/v1/campaigns/{name:str}/end", status_code=200)(
+                self._guarded("write", partial(self.end_intent, "end-campaign"))
+            ),
+            post("/v1/baselines")(self._guarded("write", self.put_baseline)),
+            post("/v1/baselines/{name:str}/end", status_code=200)(
+                self._guarded("write", partial(self.end_intent, "end-baseline"))
+            ),
         ]
 
     def _guarded(self, scope: Scope, work: Callable[[HTTP], Any]) -> Callable[..., Any]:
@@ -139,16 +151,32 @@ class Questions:
 
     async def report(self, request: HTTP) -> Response[bytes]:
         """Keep how a real migration ended. With a token it is the token's name that reports."""
-        draft, who = await _posted(request, OutcomeDraft), request.scope.get("auth")
-        draft = draft if who is None else structs.replace(draft, author=who)
+        draft = _by(await _posted(request, OutcomeDraft), request)
         return await self._decide(request, "report-outcome", Decide(outcome=draft), 201)
+
+    async def create_campaign(self, request: HTTP) -> Response[bytes]:
+        """Create a campaign. With a token it is the token's name that decides."""
+        draft = _by(await _posted(request, CampaignDraft), request)
+        return await self._decide(request, "create-campaign", Decide(campaign=draft), 201)
+
+    async def put_baseline(self, request: HTTP) -> Response[bytes]:
+        """Keep a baseline, or its next version. With a token it is the token's name that decides."""
+        draft = _by(await _posted(request, BaselineDraft), request)
+        return await self._decide(request, "put-baseline", Decide(baseline=draft), 201)
+
+    async def end_intent(self, endpoint: str, request: HTTP) -> Response[bytes]:
+        """End a campaign or a baseline."""
+        end = _by(await _posted(request, EndIntent), request)
+        name = named(str(request.path_params["name"]))
+        return await self._decide(request, endpoint, Decide(name=name, author=end.author, reason=end.reason), 200)
 
     async def _decide(self, request: HTTP, endpoint: str, asked: Decide, status: int) -> Response[bytes]:
         form = chosen(request, listed=False)
         decided = await self._asker.apart(partial(decide, endpoint, self._decisions, asked))
         who = request.scope.get("auth")
         if who is not None:
-            self._say(f"http.decided endpoint={endpoint} id={decided.id} token={who!r}")
+            what = decided.name if hasattr(decided, "name") else decided.id
+            self._say(f"http.decided endpoint={endpoint} id={what} token={who!r}")
         return response(request, render(decided, form), status=status)
 
     async def explain(self, request: HTTP) -> Response[bytes]:
@@ -157,11 +185,17 @@ class Questions:
         return response(request, render(explained(named(str(request.path_params["code"]))), form, tag="facts"))
 
 
+def _by(draft: T, request: HTTP) -> T:
+    """Somebody's draft: with a token its author is the token's name."""
+    who = request.scope.get("auth")
+    return draft if who is None else structs.replace(draft, author=who)  # type: ignore[type-var]
+
+
 def _path(route: Route) -> str:
-    """The path as Litestar writes it; a device's and a history's name may have slashes."""
+    """The path as Litestar writes it; a device's and a history's name may have slashes, hosts and intents have none."""
     if route.named is None:
         return route.path
-    kind = "str" if route.named == "host" else "path"
+    kind = "str" if route.named == "host" or route.path.startswith(_INTENTS) else "path"
     return route.path.replace(f"{{{route.named}}}", f"{{{route.named}:{kind}}}")
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.facts import HostSummary, Retention, Side
 from mdevreg.moments import MAX_TOKEN_CHARS
+from mdevreg.outcomes import Remark
 from mdevreg.query.batch import Problem
 from mdevreg.query.questions import Answer
 from mdevreg.query.requests import MAX_STALE_AFTER_S, Pairs
@@ -96,3 +97,10 @@ class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     author: Line
     at: Time | None = None
+
+
+class EndIntent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ending a campaign or baseline, now."""
+
+    author: Line
+    reason: Remark = ""

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from mdevreg.baselines import Baseline, BaselineDraft
+from mdevreg.campaigns import Campaign, CampaignDraft
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.decisions import Decision, DecisionDraft
 from mdevreg.outcomes import OutcomeDraft, OutcomeReport
@@ -20,7 +22,7 @@ from mdevreg.reasons import Explanation
 from mdevreg.rules import Rule
 from mdevreg_server.http import examples
 from mdevreg_server.http.forms import CSV, JSON, NDJSON
-from mdevreg_server.http.models import CanMigrate, End, ExplainedAnswers
+from mdevreg_server.http.models import CanMigrate, End, EndIntent, ExplainedAnswers
 from mdevreg_server.http.problems import PROBLEM, ProblemDetails
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.sheets import names_of
@@ -28,10 +30,15 @@ from mdevreg_server.http.sheets import names_of
 _REF = "#/components/schemas/{name}"
 _STRUCTS = (
     Ask,
+    Baseline,
+    BaselineDraft,
     BriefAnswers,
+    Campaign,
+    CampaignDraft,
     CanMigrate,
     DecisionDraft,
     End,
+    EndIntent,
     ExplainedAnswers,
     Explanation,
     OutcomeDraft,
@@ -82,9 +89,12 @@ _ABOUT = {
     "spare": "Free instances of each type in use that stay.",
     "return_path": "Devices go only where they could come back from.",
     "reload": "Only the driver is loaded anew: what is under other drivers of a host stays.",
+    "state": "Only hosts that stand so: elsewhere, rolled_back, offers_nothing, pending, upgraded.",
 }
 #: What makes an entry of the log that has a name.
-_CREATING = ("addRule", "recordDecision", "reportOutcome")
+_CREATING = ("addRule", "recordDecision", "reportOutcome", "createCampaign", "putBaseline")
+#: What the names in paths of posts are, and an example.
+_NAMED = {"rule": ("A rule's id.", "r42"), "name": ("The name of a campaign or baseline.", "to-580")}
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",
     401: "A token is needed.",
@@ -123,6 +133,12 @@ def document(version: str, url: str) -> dict[str, Any]:
         examples.OUTCOME,
         refs[OutcomeReport],
     )
+    paths["/v1/campaigns"]["post"] = _posted(
+        "createCampaign", "Create a campaign.", refs[CampaignDraft], examples.CAMPAIGN, refs[Campaign]
+    )
+    paths["/v1/baselines"]["post"] = _posted(
+        "putBaseline", "Keep a baseline, or its next version.", refs[BaselineDraft], examples.BASELINE, refs[Baseline]
+    )
     paths |= _others(refs)
     del components["Ask"]  # the questions' fields, each of which is a parameter
     return {
@@ -144,11 +160,19 @@ def _others(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
         "canMigrate", "Many verdicts in one question.", refs[CanMigrate], examples.BATCH, answers, lists=True
     )
     end = _posted("endRule", "End a rule.", refs[End], examples.END, refs[Rule], named="rule")
+    ending = (refs[EndIntent], examples.END_INTENT)
+    ends = {
+        f"/v1/{kind.__name__.lower()}s/{{name}}/end": _posted(
+            f"end{kind.__name__}", f"End a {kind.__name__.lower()}.", *ending, refs[kind], named="name"
+        )
+        for kind in (Campaign, Baseline)
+    }
     code = _parameter("code", "path", {"type": "string", "minLength": 1}, "A reason code.", "HOST_STALE")
     explain = _operation("explain", "A reason code in plain words.", [code], {"200": _answer(refs[Explanation])})
     return {
         "/v1/can-migrate": {"post": batch},
         "/v1/rules/{rule}/end": {"post": end},
+        **{path: {"post": post} for path, post in ends.items()},
         "/v1/explain/{code}": {"get": explain},
         "/healthz": {"get": _plain("healthz", "The process lives.", {"200": {"description": "It does."}})},
         "/readyz": {
@@ -202,7 +226,7 @@ def _posted(
     identity: str, about: str, body: Any, example: Any, answer: Any, *, lists: bool = False, named: str | None = None
 ) -> dict[str, Any]:
     parameters = (
-        [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, "A rule's id.", "r42")]
+        [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, *_NAMED[named])]
     )
     status = "201" if identity in _CREATING else "200"
     listed = names_of(_brief_answer()) if lists else None

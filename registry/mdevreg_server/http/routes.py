@@ -137,6 +137,13 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/drivers/trend", "trend", rows="drivers", example={"over_s": "7776000"}),
     _route("/v1/upgrades", "upgrades", rows="upgrades", tag="log"),
     _route("/v1/upgrades/stragglers", "stragglers", rows="stragglers", tag="log", example={"driver": "mtty 2"}),
+    _route("/v1/campaigns", "campaigns", rows="campaigns"),
+    _route("/v1/campaigns/{name}", "campaign-status", named="name", rows="hosts", example={"name": "to-580"}),
+    _route("/v1/campaigns/{name}/whole", "campaign", named="name", example={"name": "to-580"}),
+    _route("/v1/baselines", "baselines", rows="baselines"),
+    _route("/v1/baselines/{name}", "baseline", named="name", example={"name": "gold"}),
+    _route("/v1/baselines/{name}/check", "baseline-check", named="name", rows="rows", example={"name": "gold"}),
+    _route("/v1/configurations", "configurations", rows="configurations", example={"where": "site=a"}),
 )
 
 #: How the fields of a request look in a query.

@@ -34,7 +34,8 @@ _FLAGGED = (
         ('mdevreg history "nvidia 550.90.05"', "The same of one build: by version, srcversion or build-id."),
         ("mdevreg history nvidia-558", "Which parents offered this type, when, and what it stated."),
         ("mdevreg history r926", "Who decided this rule, and who ended it."),
-        ("mdevreg history registry --limit 50", "What was decided: rules and catalog entries."),
+        ("mdevreg history registry --limit 50", "What was decided: rules, catalog entries, campaigns, baselines."),
+        ("mdevreg history to-580 --kind campaign", "Who began this campaign, and who ended it."),
     ),
 )
 @click.argument("name", metavar="HOST|DEVICE|DRIVER|TYPE|RULE|registry")

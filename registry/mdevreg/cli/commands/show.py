@@ -6,14 +6,14 @@ import click
 
 from mdevreg.cli.options import Question
 from mdevreg.cli.session import Session
-from mdevreg.cli.support_words import learned, loads, saves
+from mdevreg.cli.support_words import learned
 from mdevreg.cli.view import Cell, Line, Sheet, View, document_of
 from mdevreg.cli.words import clock, doubts, kept, standing, where_read
 from mdevreg.facts import HostView
 from mdevreg.moments import clock_of
 from mdevreg.profiles import Profile, profile_of_device, profile_of_type
 from mdevreg.records import Device, Parent
-from mdevreg.support import Support
+from mdevreg.support import Support, loads_of, saves_of
 from mdevreg.times import utc
 
 Supports = dict[str, Support]
@@ -89,7 +89,7 @@ def _known(profile: Profile, support: Support | None) -> tuple[Cell, ...]:
         driver.name if driver else None,
         (driver.version or driver.srcversion) if driver else None,
         profile.device_api,
-        saves(support),
-        loads(support),
+        saves_of(support),
+        loads_of(support),
         learned(support),
     )
