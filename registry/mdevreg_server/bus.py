@@ -34,6 +34,8 @@ from mdevreg_server.partitions import Part
 
 #: The broker's copy is a replay buffer, not the system of record: 30 days.
 RECORDS_MAX_AGE_S = 30 * 86_400
+#: How long events can be read again: 30 days.
+EVENTS_MAX_AGE_S = 30 * 86_400
 #: Long enough for a database that is locked or away for a while; a redelivery is harmless anyway.
 ACK_WAIT_S = 60
 #: After this time without a reader the broker forgets a partition's consumer; its position is in SQL.
@@ -174,6 +176,24 @@ def _fleet() -> StreamConfig:
         storage=StorageType.FILE,
         max_msgs_per_subject=1,
         discard=DiscardPolicy.OLD,
+        allow_direct=True,
+    )
+
+
+async def ensure_events(js: JetStreamContext) -> StreamInfo:
+    """Create MDEVREG_EVENTS where it is missing. An operator may give it other bounds."""
+    return await _ensure(js, _events())
+
+
+def _events() -> StreamConfig:
+    return StreamConfig(
+        name=subjects.EVENTS_STREAM,
+        subjects=[subjects.EVENTS_SUBJECTS],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=EVENTS_MAX_AGE_S,
+        discard=DiscardPolicy.OLD,
+        duplicate_window=120,
         allow_direct=True,
     )
 

@@ -24,6 +24,7 @@ from mdevreg_server.audit.keeper import AuditConfig, Keeper
 from mdevreg_server.bus import Wanted, connect, leave, published_to
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
+from mdevreg_server.crier import Crier
 from mdevreg_server.deciding import LedgerDecisions
 from mdevreg_server.ending import cancelled, until_one_ends
 from mdevreg_server.engine import open_engine
@@ -50,6 +51,9 @@ if TYPE_CHECKING:  # only the bus speaks NATS
     from nats.aio.client import Client
 
 T = TypeVar("T")
+
+#: How long reading the facts of all hosts may take, where events begin to be told.
+WHOLE_FLEET_S = 300.0
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -78,6 +82,8 @@ class _House(msgspec.Struct, frozen=True):
     writer: ThreadPoolExecutor
     pool: ThreadPoolExecutor
     ledger: Ledger
+    events: ThreadPoolExecutor  # one thread, in which they are derived
+    events_reader: sa.Engine
 
 
 async def serve(
@@ -102,9 +108,15 @@ async def serve(
         if client is None:
             return
         stack.push_async_callback(leave, client)
-        committed: list[Callable[[Amended], None]] = []
+        crier = _crier(house, client, say)
+        committed: list[Callable[[Amended], None]] = [crier.wake]
         told = _telling(say, amended, committed)
-        registry = await _registry(config, house, client, stack, applied=applied, say=say, told=told)
+
+        def grown(what: Applied) -> None:
+            crier.wake()
+            applied(what)
+
+        registry = await _registry(config, house, client, stack, crier, applied=grown, say=say, told=told)
         if isinstance(registry, Single):
             committed.append(registry.committed)
         decisions = LedgerDecisions(
@@ -128,6 +140,7 @@ async def serve(
             stream=partial(stream_of, client),
             attached=standing.is_set,
             now_us=now_us,
+            events=crier.tally,
         )
         await _answering(client, behind, stack)
         await stack.enter_async_context(facing(config.http, listening, behind, say, stop))
@@ -151,7 +164,15 @@ async def _opened(config: ServeConfig, stack: AsyncExitStack) -> _House:
     reader = open_engine(config.database, writer=False)
     door = stack.enter_context(SqlDoor(reader))
     ledger = await asyncio.get_running_loop().run_in_executor(writer, partial(Ledger, engine, right=right))
-    return _House(engine, reader, door, writer, pool, ledger)
+    events_reader = open_engine(config.database, writer=False, timeout_s=WHOLE_FLEET_S)
+    stack.callback(events_reader.dispose)
+    events = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="events"))
+    return _House(engine, reader, door, writer, pool, ledger, events, events_reader)
+
+
+def _crier(house: _House, client: Client, say: Callable[[str], None]) -> Crier:
+    """Who tells events."""
+    return Crier(client, house.engine, house.writer, house.events_reader, house.events, now_us=now_us, say=say)
 
 
 async def _registry(
@@ -159,6 +180,7 @@ async def _registry(
     house: _House,
     client: Client,
     stack: AsyncExitStack,
+    crier: Crier,
     *,
     applied: Callable[[Applied], None],
     say: Callable[[str], None],
@@ -179,7 +201,9 @@ async def _registry(
     async def once() -> None:
         """What is done once for all processes."""
         await begin()
-        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say), keeper.run(), retiring.run())
+        await until_one_ends(
+            catalog.run(), keep_room(client, ledger, writer, say), keeper.run(), retiring.run(), crier.run()
+        )
 
     if config.partitions > 1:
         clerk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="membership"))
@@ -191,9 +215,7 @@ async def _registry(
         client,
         ledger,
         writer,
-        catalog,
-        keeper,
-        retiring,
+        (catalog, keeper, retiring, crier),
         applied=applied,
         say=say,
         now_us=now_us,

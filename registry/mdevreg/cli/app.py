@@ -37,6 +37,7 @@ class Mdevreg(Questions):
         "outcome": f"{_COMMANDS}.outcome",
         "regret": f"{_COMMANDS}.regret",
         "rule": f"{_COMMANDS}.rule",
+        "watch": f"{_COMMANDS}.watch",
         "audit": f"{_COMMANDS}.audit",
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,12 +24,14 @@ from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
 from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
+from mdevreg.event_filter import EventsAsked
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
+from mdevreg.query.event_stream import EventStream
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage
@@ -189,6 +192,10 @@ class NatsDoor:
         """Report how a real migration ended."""
         return self._decided("report-outcome", "outcome", draft, OutcomeReport)
 
+    def events(self, asked: EventsAsked) -> EventStream:
+        """Events as they are told: ``mdevreg.query.events``."""
+        return EventStream(self._client, self._submit, asked).open()
+
     def close(self) -> None:
         """Close the connection and end the thread."""
         if self._loop.is_closed():
@@ -242,7 +249,10 @@ class NatsDoor:
         return msgspec.json.decode(reply.data, type=kind)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self._submit(work).result()
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def _error(headers: dict[str, str], body: bytes) -> Exception:
