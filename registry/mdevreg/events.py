@@ -215,7 +215,7 @@ def event_of(happening: Happening, place: Place, source: str) -> Event:
         time=place.at,
         position=place.position,
         datacontenttype="application/json",
-        data=msgspec.to_builtins(happening.data, builtin_types=(datetime,)),
+        data=msgspec.to_builtins(happening.data),
     )
 
 

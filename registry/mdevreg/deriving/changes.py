@@ -11,24 +11,30 @@ from mdevreg.profiles import Profile
 
 
 def changes(host: str, before: HostFacts, after: HostFacts, profiles: Mapping[str, Profile]) -> Iterator[Happening]:
-    """Drivers first, then offers, each by path and name. ``profiles``: by digest, of all that is offered."""
+    """Drivers first, then offers, each by path and name. ``profiles``: by digest, of all that is offered.
+
+    The driver of mdevs comes with a parent's first one and goes with its last: that is no change of drivers, unless the
+    parent or its offers come or go at once.
+    """
     keys = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
-    yield from _drivers(host, before, after, [key for key in keys if key[0] == "driver"])
+    stirred = {key[1] for key in keys if key[0] in ("parent", "offer") and (key not in before or key not in after)}
+    for old, new in _drivers(before, after, [key for key in keys if key[0] == "driver"]):
+        if (old in before and new in after) or new[1] in stirred:
+            yield _driver(host, before, after, (old, new))
     for key in keys:
         if key[0] == "offer":
             yield _offer(host, before, after, key, profiles)
 
 
-def _drivers(host: str, before: HostFacts, after: HostFacts, keys: list[Key]) -> Iterator[Happening]:
-    """Where a parent has one driver in the place of another, that is one change."""
+def _drivers(before: HostFacts, after: HostFacts, keys: list[Key]) -> Iterator[tuple[Key, Key]]:
+    """Which driver took the place of which: of each parent, another build of one, or one for another."""
     for path in sorted({key[1] for key in keys}):
         here = [key for key in keys if key[1] == path]
         gone, come = [key for key in here if key not in after], [key for key in here if key not in before]
         if len(gone) == len(come) == 1:
-            yield _driver(host, before, after, (gone[0], come[0]))
+            yield gone[0], come[0]
             here = [key for key in here if key in before and key in after]
-        for key in here:
-            yield _driver(host, before, after, (key, key))
+        yield from ((key, key) for key in here)
 
 
 def _driver(host: str, before: HostFacts, after: HostFacts, ends: tuple[Key, Key]) -> Happening:

@@ -71,7 +71,7 @@ _DECISION = _whole(Decision, answer=Answer)
 def _event(kind: str, data: type[msgspec.Struct]) -> Any:
     """The event with the data of one type spelt out."""
     declared = [(field.name, field.type) for field in structs.fields(Event) if field.name not in ("type", "data")]
-    name = "".join(word.capitalize() for word in kind.replace(".", "_").split("_"))
+    name = "".join(word.capitalize() for word in kind.replace(".", "_").split("_")) + "Event"
     own = {"__doc__": data.__doc__}
     return msgspec.defstruct(
         name, [*declared, ("data", data)], namespace=own, tag_field="type", tag=f"{PREFIX}{kind}", frozen=True

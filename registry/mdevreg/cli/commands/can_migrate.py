@@ -89,6 +89,8 @@ def command(
         if device is not None or to is not None:
             raise UsageError("DEVICE and --to are in the lines of the --batch file; see: mdevreg can-migrate --help")
         return _batch(session, batch, keeping)
+    if device is None and wait:
+        raise UsageError(f"--wait took {wait[:80]!r} for its DURATION; write --wait=DURATION, or --wait at the end")
     if device is None or to is None:
         raise UsageError("expected DEVICE --to HOST, or --batch FILE; see: mdevreg can-migrate --help")
     moment = session.moment
