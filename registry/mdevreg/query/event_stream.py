@@ -14,8 +14,9 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +40,7 @@ PULL_S = 2.0
 RETRY_S = (0.1, 5.0)
 #: The broker forgets a consumer that nobody pulls from; a slow reader gets another.
 FORGOTTEN_AFTER_S = 60.0
+CLOSED_WITHIN_S = 2.0
 #: Events are stored soon after their time, in nearly its order: so much earlier is looked.
 MARGIN = timedelta(minutes=1)
 #: How the door's loop is given work.
@@ -80,7 +82,7 @@ class EventStream:
             try:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 self._read += self._reading.result(left)
-            except NotYet:
+            except (NotYet, CancelledError):  # cancelled: another thread closed it
                 return None
             self._reading = None
         return self._read.popleft() if self._read and not self._closed else None
@@ -91,10 +93,13 @@ class EventStream:
 
     def close(self) -> None:
         """Read no more. Closing twice is allowed."""
+        if self._closed:
+            return
         self._closed = True
         if self._reading is not None:
             self._reading.cancel()
-        self._submit(self._ended())
+        with suppress(NotYet, nats.errors.Error, StateError):  # a broker that is away has nothing to say about it
+            self._submit(self._ended()).result(CLOSED_WITHIN_S)
 
     def __enter__(self) -> Self:
         return self
@@ -107,11 +112,9 @@ class EventStream:
     async def _batch(self) -> list[Event]:
         """The next events that are meant; none after some seconds, or while broker or stream are away."""
         try:
-            if self._puller is None:
-                await self._opened()
-            assert self._puller is not None
-            got = await self._puller.pull()
-            if not self._puller.answered or self._reconnects != self._client.stats["reconnects"]:
+            puller = self._puller or await self._opened()
+            got = await puller.pull()
+            if not puller.answered or self._reconnects != self._client.stats["reconnects"]:
                 raise StateError("the broker went silent", code="BROKER_SILENT")
             events = self._taken(got)
         except BROKEN:
@@ -138,7 +141,7 @@ class EventStream:
                 events.append(event)
         return events
 
-    async def _opened(self) -> None:
+    async def _opened(self) -> Puller:
         try:
             info = await self._js.stream_info(subjects.EVENTS_STREAM)
         except NotFoundError as error:
@@ -163,6 +166,7 @@ class EventStream:
         puller = Puller(self._client, subjects.EVENTS_STREAM, consumer.name, batch=BATCH, expires_s=PULL_S)
         self._puller = await puller.open()
         self._expected, self._reconnects = 1, int(self._client.stats["reconnects"])
+        return puller
 
     async def _begin(self, first: int, last: int) -> int:
         """Behind which sequence number that is which was asked for: found by halving."""

@@ -23,7 +23,7 @@ from mdevreg.addresses import shown
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
-from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
+from mdevreg.errors import NotFoundError, RemoteError, StateError, UnreachableError, UsageError
 from mdevreg.event_filter import EventsAsked
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
@@ -252,6 +252,9 @@ class NatsDoor:
         return self._submit(work).result()
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._loop.is_closed():
+            work.close()
+            raise StateError("this door is closed; open another", code="CLOSED")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
