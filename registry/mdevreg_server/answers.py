@@ -25,6 +25,8 @@ from mdevreg.query.regretting import regret
 from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody
 from mdevreg.query.schemas import schemas
 from mdevreg.rules import scope_in
+from mdevreg.webhooks import MAX_PAGE as MAX_DELIVERIES
+from mdevreg.webhooks import DeliveriesAsked
 from mdevreg_server.deciding import Decisions
 
 T = TypeVar("T")
@@ -124,6 +126,10 @@ ENDPOINTS: dict[str, Endpoint] = {
         before=ask.before,
         limit=ask.limit or DEFAULT_ROWS,
     ),
+    "webhooks": lambda door, _: door.webhooks(),
+    "deliveries": lambda door, ask: door.deliveries(
+        DeliveriesAsked(ask.name, bool(ask.failed), ask.before, min(ask.limit or DEFAULT_ROWS, MAX_DELIVERIES))
+    ),
     "schema": lambda _, ask: schemas(ask.name),
 }
 
@@ -151,6 +157,16 @@ DECISIONS: dict[str, Decision] = {
     ),
     "record-decision": lambda decisions, asked: decisions.record(_need(asked.decision, "decision")),
     "report-outcome": lambda decisions, asked: decisions.report(_need(asked.outcome, "outcome")),
+    "add-webhook": lambda decisions, asked: decisions.add_webhook(_need(asked.webhook, "webhook")),
+    "remove-webhook": lambda decisions, asked: decisions.remove_webhook(
+        _need(asked.name, "name"), author=_need(asked.author, "author")
+    ),
+    "redeliver": lambda decisions, asked: decisions.redeliver(
+        _need(asked.name, "name"), author=_need(asked.author, "author")
+    ),
+    "ping-webhook": lambda decisions, asked: decisions.ping_webhook(
+        _need(asked.name, "name"), author=_need(asked.author, "author")
+    ),
 }
 
 _ask = msgspec.json.Decoder(Ask)

@@ -71,7 +71,7 @@ class _Step(msgspec.Struct, frozen=True):
 
 
 #: Keeps for others what was published, within the transaction of the mark.
-Keep = Callable[[sa.Connection, list[Event], int], None]
+Keep = Callable[[sa.Connection, list[Event], int], object]
 
 
 class Crier:

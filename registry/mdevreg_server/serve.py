@@ -19,13 +19,14 @@ import sqlalchemy as sa
 from mdevreg import subjects
 from mdevreg.clocks import DEFAULT_MAX_SKEW_S
 from mdevreg.shipped import shipped_entries
-from mdevreg_server import revision
+from mdevreg_server import revision, subscriptions
 from mdevreg_server.audit.keeper import AuditConfig, Keeper
 from mdevreg_server.bus import Wanted, connect, leave, published_to
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
 from mdevreg_server.crier import Crier
 from mdevreg_server.deciding import LedgerDecisions
+from mdevreg_server.deliverer import Deliverer
 from mdevreg_server.ending import cancelled, until_one_ends
 from mdevreg_server.engine import open_engine
 from mdevreg_server.fleet_care import FleetCare
@@ -120,7 +121,7 @@ async def serve(
         if isinstance(registry, Single):
             committed.append(registry.committed)
         decisions = LedgerDecisions(
-            house.ledger, house.writer, now_us, told, facts=house.door, announced=registry.announced
+            house.ledger, house.writer, now_us, told, facts=house.door, announced=registry.announced, say=say
         )
         await registry.pulse.listen(client)
         shared = config.partitions > 1
@@ -172,7 +173,14 @@ async def _opened(config: ServeConfig, stack: AsyncExitStack) -> _House:
 
 def _crier(house: _House, client: Client, say: Callable[[str], None]) -> Crier:
     """Who tells events."""
-    return Crier(client, house.engine, house.writer, house.events_reader, house.events, now_us=now_us, say=say)
+    threads = (house.engine, house.writer, house.events_reader, house.events)
+    return Crier(client, *threads, now_us=now_us, say=say, keep=subscriptions.keep)
+
+
+def _deliverer(house: _House, crier: Crier, say: Callable[[str], None]) -> Deliverer:
+    """Who delivers them."""
+    threads = (house.engine, house.writer, house.reader, house.pool)
+    return Deliverer(*threads, crier.tally, version=version("mdevreg"), now_us=now_us, say=say)
 
 
 async def _registry(
@@ -192,6 +200,7 @@ async def _registry(
     catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
     announce = published_to(client, subjects.CHECKPOINTS, say)
     keeper = Keeper(house.engine, writer, config.audit, publish=announce, now_us=now_us, say=say)
+    deliverer = _deliverer(house, crier, say)
     retiring = Retiring(ledger, writer, house.reader, house.pool, now_us=now_us, say=say)
 
     async def begin() -> None:
@@ -202,7 +211,12 @@ async def _registry(
         """What is done once for all processes."""
         await begin()
         await until_one_ends(
-            catalog.run(), keep_room(client, ledger, writer, say), keeper.run(), retiring.run(), crier.run()
+            catalog.run(),
+            keep_room(client, ledger, writer, say),
+            keeper.run(),
+            retiring.run(),
+            crier.run(),
+            deliverer.run(),
         )
 
     if config.partitions > 1:
@@ -215,7 +229,7 @@ async def _registry(
         client,
         ledger,
         writer,
-        (catalog, keeper, retiring, crier),
+        (catalog, keeper, retiring, crier, deliverer),
         applied=applied,
         say=say,
         now_us=now_us,

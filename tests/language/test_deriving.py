@@ -112,7 +112,7 @@ def any_look(chance: random.Random) -> Look | None:
 
 def any_rule(chance: random.Random, number: int) -> Rule:
     """What an operator may decide: about the fleet, hosts, devices; for a while, or until further notice."""
-    where = chance.choice(
+    where: dict[str, tuple[str, ...]] = chance.choice(
         [{}, {"host": ("h1", "h2")}, {"type": ("mtty-1",)}, {"device": (uuid_of(1),)}, {"parent": ("mtty2",)}]
     )
     until = chance.choice([None, EPOCH_START + timedelta(seconds=chance.randint(1, 40))])

@@ -13,6 +13,7 @@ from contracts.deed_contract import DeedContract
 from contracts.door_contract import DoorContract, OpenDoor
 from contracts.past_contract import PastContract
 from contracts.rule_contract import RuleContract
+from contracts.webhook_contract import WebhookContract
 from mdevreg import query
 from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisionError
 from mdevreg.facts import NOW
@@ -124,6 +125,10 @@ class TestRules(RuleContract):
 
 class TestDeeds(DeedContract):
     """Every door records answers and takes reports alike."""
+
+
+class TestWebhooks(WebhookContract):
+    """Every door keeps subscriptions alike."""
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

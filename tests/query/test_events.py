@@ -90,7 +90,7 @@ def test_a_broker_that_comes_back_leaves_no_gap_and_no_double(scene: Scene, url:
         seen = first + _taken(told, 2)
         assert len({event.id for event in seen}) == 3
         assert [event.position for event in seen] == sorted({event.position for event in seen})
-        read = []
+        read: list[Event] = []
         while not read or read[-1].position < seen[-1].position:
             read += _taken(whole, 1)
         assert [event.id for event in read if event.kind == "offer.appeared"] == [event.id for event in seen]

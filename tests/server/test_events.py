@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from mdevreg import query
 from mdevreg.deriving import Called
 from mdevreg.errors import DecodeError
-from mdevreg.events import DATA, decode_event, typed
+from mdevreg.events import DATA, decode_event, event_of, typed
 from mdevreg.facts import NOW
 from mdevreg.rules import Rule, Scope
 from mdevreg_server import crier, doubts
@@ -266,18 +266,17 @@ def test_a_fault_in_telling_stops_no_ingest(
 ) -> None:
     """It is said, and begun again at the mark."""
     url = database.url.render_as_string(hide_password=False)
-    real = crier.event_of
 
     def broken(*_args: object) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr(crier, "event_of", broken)
+    monkeypatch.setattr("mdevreg_server.crier.event_of", broken)
     with serving(url, nats_server.url) as registry:
         publish(nats_server.url, Publisher("host-1").snapshot(look(mtty())))
         registry.until_said("a fault of ours")
         publish(nats_server.url, Publisher("host-2").snapshot(look(mtty(), hostname="beta")))
         registry.until(lambda: sum(len(batch.records) for batch in registry.batches) >= 6, "ingest goes on")
-        monkeypatch.setattr(crier, "event_of", real)
+        monkeypatch.setattr("mdevreg_server.crier.event_of", event_of)
         registry.until(lambda: {event.subject for event in published(nats_server.url)} >= {"host-1", "host-2"}, "told")
         _all_told(registry, database)
 

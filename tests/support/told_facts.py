@@ -10,7 +10,7 @@ from mdevreg.deriving import HostFacts, Told
 from mdevreg.events import DeviceRescued, DeviceStranded, OfferAppeared, OfferVanished, PairTurned
 from mdevreg.facts import Evidence, Side
 from mdevreg.knowledge import Knowledge
-from mdevreg.objects import Profiles, host_objects, parent_objects
+from mdevreg.objects import Key, Profiles, Value, host_objects, parent_objects
 from mdevreg.profiles import Profile
 from mdevreg.rules import in_force
 from mdevreg.verdict import Outcome
@@ -24,7 +24,7 @@ def facts_of(look: Look | None, profiles: Profiles) -> HostFacts:
     """What a host looks like, as events are derived from it."""
     if look is None:
         return {}
-    found = {("host",): (look.facts.hostname, look.facts.site)}
+    found: dict[Key, Value] = {("host",): (look.facts.hostname, look.facts.site)}
     assert host_objects(look.facts, 0)[("host",)][:2] == found[("host",)]
     for parent in look.parents.values():
         for key, value in parent_objects(parent, 0, profiles).items():

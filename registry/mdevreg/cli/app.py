@@ -38,6 +38,7 @@ class Mdevreg(Questions):
         "regret": f"{_COMMANDS}.regret",
         "rule": f"{_COMMANDS}.rule",
         "watch": f"{_COMMANDS}.watch",
+        "webhook": f"{_COMMANDS}.webhook",
         "audit": f"{_COMMANDS}.audit",
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",

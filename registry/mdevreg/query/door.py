@@ -23,6 +23,7 @@ from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, Host
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked
 from mdevreg.rules import Rule
+from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 
 class Door(Protocol):
@@ -112,6 +113,30 @@ class Door(Protocol):
 
     def report(self, draft: OutcomeDraft) -> OutcomeReport:
         """Report how a real migration ended. Raises ``NotFoundError``, ``UsageError``, and as ``add_rule``."""
+        ...
+
+    def webhooks(self) -> WebhookList:
+        """Every subscription to events, oldest first; their secrets are told to nobody."""
+        ...
+
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        """Subscribe to events, from now on; the registry gives the id. Raises ``UsageError``."""
+        ...
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        """End a subscription, with all that waits for it. Raises ``NotFoundError``."""
+        ...
+
+    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
+        """The newest deliveries of events, oldest first, page by page. Raises ``NotFoundError``."""
+        ...
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        """Deliver an event again. Raises ``NotFoundError``, ``UsageError`` for one that waits already."""
+        ...
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        """Have an event of no matter delivered, to see whether the receiver is there. Raises ``NotFoundError``."""
         ...
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ from mdevreg.query.pages import TargetPage
 from mdevreg.query.regretting import Regrets
 from mdevreg.query.requests import Ask, Changed, Decide, Schemas
 from mdevreg.rules import Rule
+from mdevreg.webhooks import Delivery, DeliveryList, Webhook, WebhookList
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -106,6 +107,10 @@ QUESTIONS: dict[str, Endpoint] = {
     "regret": Endpoint(
         Regrets, ("since",), ("until", "before", "limit"), "Recorded yes that would now be none, and what came late."
     ),
+    "webhooks": Endpoint(WebhookList, (), (), "Subscriptions to events, and how their deliveries stand."),
+    "deliveries": Endpoint(
+        DeliveryList, (), ("name", "failed", "before", "limit"), "Deliveries of events to webhooks, the newest."
+    ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
 }
 
@@ -118,6 +123,10 @@ DECISIONS: dict[str, Endpoint] = {
     "set-retention": Endpoint(Retention, ("bodies", "author"), (), "For how long documents are kept from now on."),
     "record-decision": Endpoint(Decision, ("decision",), (), "Answer a question, and record the answer."),
     "report-outcome": Endpoint(OutcomeReport, ("outcome",), (), "Report how a real migration ended."),
+    "add-webhook": Endpoint(Webhook, ("webhook",), (), "Subscribe to events; the id is given."),
+    "remove-webhook": Endpoint(Webhook, ("name", "author"), (), "End a subscription, with all that waits for it."),
+    "redeliver": Endpoint(Delivery, ("name", "author"), (), "Deliver an event again."),
+    "ping-webhook": Endpoint(Delivery, ("name", "author"), (), "Have an event of no matter delivered."),
 }
 
 

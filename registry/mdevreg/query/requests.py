@@ -33,6 +33,7 @@ from mdevreg.query.cursors import MAX_CURSOR_CHARS
 from mdevreg.rules import Rule
 from mdevreg.shapes import Count, Digest, Line, Name, Path, Strict, Time
 from mdevreg.verdict import Outcome
+from mdevreg.webhooks import WebhookDraft
 
 #: The version of questions, decisions and their replies. 1.1: batches, pages, schemas; fields that an endpoint does
 #: not take are refused.
@@ -83,6 +84,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     offset: Count | None = None
     max_bytes: Annotated[int, Meta(ge=MIN_BYTES, le=MAX_BYTES)] | None = None
     capacity: bool | None = None
+    failed: bool | None = None
     from_as_of: Time | None = None
     from_known_at: Count | Time | None = None
     as_of: Time | None = None
@@ -157,6 +159,7 @@ class Decide(Strict, frozen=True):
     author: Line | None = None
     decision: DecisionDraft | None = None
     outcome: OutcomeDraft | None = None
+    webhook: WebhookDraft | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

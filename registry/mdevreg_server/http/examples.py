@@ -30,3 +30,10 @@ OUTCOME: dict[str, Any] = {
     "author": "alice",
     "detail": "qemu: vmstate load failed: -22",
 }
+WEBHOOK: dict[str, Any] = {
+    "url": "https://receiver.example/mdevreg",
+    "events": "driver.* device.stranded site=a",
+    "secret": "whsec_bm90IGEgc2VjcmV0LCBidXQgYW4gZXhhbXBsZQ==",
+    "author": "alice",
+}
+BY: dict[str, Any] = {"author": "alice"}

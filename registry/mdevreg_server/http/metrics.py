@@ -81,12 +81,14 @@ class Events(Collector):
 class Figures:
     """All figures of one registry. ``replica_age_s``: how old the fleet in memory is, where one serves answers."""
 
-    def __init__(self, tally: Tally, events: EventTally, replica_age_s: Callable[[], float | None] = _none) -> None:
+    def __init__(
+        self, tally: Tally, replica_age_s: Callable[[], float | None] = _none, events: EventTally | None = None
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._replica_age_s, self._events = replica_age_s, events
+        self._replica_age_s, self._events = replica_age_s, events or EventTally()
         self.requests = Requests(self._registry)
         self._registry.register(Verdicts(tally))
-        self._registry.register(Events(events))
+        self._registry.register(Events(self._events))
 
     def text(self, vitals: Vitals | None, stream: Stream | None, now_us: int) -> bytes:
         """The whole page. What does not answer has no figures but its own absence."""

@@ -96,3 +96,9 @@ class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     author: Line
     at: Time | None = None
+
+
+class By(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who asks for something about a webhook or a delivery."""
+
+    author: Line

@@ -18,9 +18,10 @@ from mdevreg.query.requests import Ask
 from mdevreg.query.schemas import spelt_out
 from mdevreg.reasons import Explanation
 from mdevreg.rules import Rule
+from mdevreg.webhooks import Delivery, Webhook, WebhookDraft
 from mdevreg_server.http import examples
 from mdevreg_server.http.forms import CSV, JSON, NDJSON
-from mdevreg_server.http.models import CanMigrate, End, ExplainedAnswers
+from mdevreg_server.http.models import By, CanMigrate, End, ExplainedAnswers
 from mdevreg_server.http.problems import PROBLEM, ProblemDetails
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.sheets import names_of
@@ -38,6 +39,10 @@ _STRUCTS = (
     OutcomeReport,
     ProblemDetails,
     Rule,
+    By,
+    Delivery,
+    Webhook,
+    WebhookDraft,
 )
 _ABOUT = {
     "as_of": "What was true on the hosts then; without it: now.",
@@ -53,6 +58,7 @@ _ABOUT = {
     "offset": "So many bytes of the first entry's body are had.",
     "max_bytes": "Bytes of bodies in one page.",
     "capacity": "Free instances count too.",
+    "failed": "Only deliveries that were given up.",
     "stale_after_s": f"Hosts silent for longer make a verdict unknown, in seconds; default {DEFAULT_STALE_AFTER_S:g}.",
     "limit": "At most so many rows; of a history, the last ones.",
     "cursor": "`next` of the page before.",
@@ -70,8 +76,14 @@ _ABOUT = {
     "source": "Only reports of that source's profile, by its digest.",
     "target": "Only reports of that target's profile.",
 }
+#: What a part of a path names, and an example.
+_NAMED = {
+    "rule": ("A rule's id.", "r42"),
+    "webhook": ("A subscription's id.", "w0a1b2c3d"),
+    "delivery": ("A delivery's id.", "42"),
+}
 #: What makes an entry of the log that has a name.
-_CREATING = ("addRule", "recordDecision", "reportOutcome")
+_CREATING = ("addRule", "recordDecision", "reportOutcome", "addWebhook")
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",
     401: "A token is needed.",
@@ -110,7 +122,10 @@ def document(version: str, url: str) -> dict[str, Any]:
         examples.OUTCOME,
         refs[OutcomeReport],
     )
-    paths |= _others(refs)
+    paths["/v1/webhooks"]["post"] = _posted(
+        "addWebhook", "Subscribe to events; the id is given.", refs[WebhookDraft], examples.WEBHOOK, refs[Webhook]
+    )
+    paths |= _others(refs) | _of_webhooks(refs)
     del components["Ask"]  # the questions' fields, each of which is a parameter
     return {
         "openapi": "3.1.0",
@@ -142,6 +157,18 @@ def _others(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
             "get": _plain("readyz", "Database and broker answer.", {"200": {"description": "They do."}} | _failed(503))
         },
         "/metrics": {"get": _plain("metrics", "Prometheus' text format.", {"200": {"description": "The figures."}})},
+    }
+
+
+def _of_webhooks(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
+    asked = {
+        "/v1/webhooks/{webhook}/remove": ("removeWebhook", "End a subscription.", Webhook, "webhook"),
+        "/v1/webhooks/{webhook}/ping": ("pingWebhook", "Have an event of no matter delivered.", Delivery, "webhook"),
+        "/v1/deliveries/{delivery}/redeliver": ("redeliver", "Deliver an event again.", Delivery, "delivery"),
+    }
+    return {
+        path: {"post": _posted(identity, about, refs[By], examples.BY, refs[reply], named=named)}
+        for path, (identity, about, reply, named) in asked.items()
     }
 
 
@@ -189,7 +216,7 @@ def _posted(
     identity: str, about: str, body: Any, example: Any, answer: Any, *, lists: bool = False, named: str | None = None
 ) -> dict[str, Any]:
     parameters = (
-        [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, "A rule's id.", "r42")]
+        [] if named is None else [_parameter(named, "path", {"type": "string", "minLength": 1}, *_NAMED[named])]
     )
     status = "201" if identity in _CREATING else "200"
     listed = names_of(_brief_answer()) if lists else None

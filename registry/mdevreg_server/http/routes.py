@@ -127,6 +127,8 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/decisions/{name}", "decision", named="name", example={"name": "d1"}),
     _route("/v1/outcomes", "outcomes", rows="outcomes", tag="log"),
     _route("/v1/regret", "regret", rows="regrets", example={"since": "2026-11-01T00:00:00Z"}),
+    _route("/v1/webhooks", "webhooks", rows="webhooks"),
+    _route("/v1/deliveries", "deliveries", rows="deliveries"),
     _route("/v1/pair", "pair", example={"device": "hv-a-05/mtty/mtty-2", "host": "hv-a-10"}),
     _route("/v1/candidates", "candidates", example={"device": "hv-a-05/mtty/mtty-2"}),
     _route("/v1/loading", "loading", example={"format": "mtty"}),
