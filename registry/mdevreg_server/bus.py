@@ -34,8 +34,6 @@ from mdevreg_server.partitions import Part
 
 #: The broker's copy is a replay buffer, not the system of record: 30 days.
 RECORDS_MAX_AGE_S = 30 * 86_400
-#: How long events can be read again: 30 days.
-EVENTS_MAX_AGE_S = 30 * 86_400
 #: Long enough for a database that is locked or away for a while; a redelivery is harmless anyway.
 ACK_WAIT_S = 60
 #: After this time without a reader the broker forgets a partition's consumer; its position is in SQL.
@@ -123,7 +121,7 @@ async def ensure_streams(js: JetStreamContext, wanted: Wanted = AS_IT_IS) -> tup
     Raises ``StateError`` without JetStream, or if the broker can't do what is wanted.
     """
     try:
-        return await _wanted(js, await _ensure(js, _records()), wanted), await _ensure(js, _fleet())
+        return await _wanted(js, await ensure(js, _records()), wanted), await ensure(js, _fleet())
     except ServiceUnavailableError as error:
         if error.err_code not in _NO_JETSTREAM:
             raise  # it is coming up, or has no leader yet
@@ -131,7 +129,8 @@ async def ensure_streams(js: JetStreamContext, wanted: Wanted = AS_IT_IS) -> tup
         raise StateError(text, code="NO_JETSTREAM") from error
 
 
-async def _ensure(js: JetStreamContext, config: StreamConfig) -> StreamInfo:
+async def ensure(js: JetStreamContext, config: StreamConfig) -> StreamInfo:
+    """A stream, created where it is missing."""
     try:
         return await js.stream_info(str(config.name))
     except NotFoundError:
@@ -176,24 +175,6 @@ def _fleet() -> StreamConfig:
         storage=StorageType.FILE,
         max_msgs_per_subject=1,
         discard=DiscardPolicy.OLD,
-        allow_direct=True,
-    )
-
-
-async def ensure_events(js: JetStreamContext) -> StreamInfo:
-    """Create MDEVREG_EVENTS where it is missing. An operator may give it other bounds."""
-    return await _ensure(js, _events())
-
-
-def _events() -> StreamConfig:
-    return StreamConfig(
-        name=subjects.EVENTS_STREAM,
-        subjects=[subjects.EVENTS_SUBJECTS],
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        max_age=EVENTS_MAX_AGE_S,
-        discard=DiscardPolicy.OLD,
-        duplicate_window=120,
         allow_direct=True,
     )
 

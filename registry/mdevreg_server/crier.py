@@ -32,13 +32,13 @@ from mdevreg.profiles import Profile
 from mdevreg.times import moment_of
 from mdevreg_server import doubts, event_marks, shelf
 from mdevreg_server.amendments import Beliefs
-from mdevreg_server.bus import BROKEN, ensure_events
+from mdevreg_server.bus import BROKEN
 from mdevreg_server.chronicle import Chronicle
 from mdevreg_server.doubts import Doubted
 from mdevreg_server.engine import converted
 from mdevreg_server.event_marks import Mark
 from mdevreg_server.event_tally import EventTally
-from mdevreg_server.gazette import Gazette
+from mdevreg_server.gazette import Gazette, ensure_events
 from mdevreg_server.tables import RecordLog
 
 if TYPE_CHECKING:  # only the bus speaks NATS

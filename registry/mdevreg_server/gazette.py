@@ -7,19 +7,40 @@ from collections.abc import Sequence
 import msgspec
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import Header, StreamInfo
+from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from mdevreg import subjects
 from mdevreg.events import Event, encode_event
 from mdevreg.query.pulling import life_of
+from mdevreg_server.bus import ensure
 from mdevreg_server.event_marks import Mark
 from mdevreg_server.held import held_after
 from mdevreg_server.lots import Letter, Lots
 
+#: How long events can be read again: 30 days.
+MAX_AGE_S = 30 * 86_400
 #: Where a broker lost what it had acknowledged, so many of the last events that it has are looked at.
 LOOKED_AT = 5_000
 #: Events of one lot.
 LOT = 500
+
+
+async def ensure_events(js: JetStreamContext) -> StreamInfo:
+    """Create MDEVREG_EVENTS where it is missing. An operator may give it other bounds."""
+    return await ensure(js, _events())
+
+
+def _events() -> StreamConfig:
+    return StreamConfig(
+        name=subjects.EVENTS_STREAM,
+        subjects=[subjects.EVENTS_SUBJECTS],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=MAX_AGE_S,
+        discard=DiscardPolicy.OLD,
+        duplicate_window=120,
+        allow_direct=True,
+    )
 
 
 class Resumption(msgspec.Struct, frozen=True):

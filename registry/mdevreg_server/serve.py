@@ -19,14 +19,12 @@ import sqlalchemy as sa
 from mdevreg import subjects
 from mdevreg.clocks import DEFAULT_MAX_SKEW_S
 from mdevreg.shipped import shipped_entries
-from mdevreg_server import revision, subscriptions
+from mdevreg_server import revision
 from mdevreg_server.audit.keeper import AuditConfig, Keeper
 from mdevreg_server.bus import Wanted, connect, leave, published_to
 from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.claim import claim_of
-from mdevreg_server.crier import Crier
 from mdevreg_server.deciding import LedgerDecisions
-from mdevreg_server.deliverer import Deliverer
 from mdevreg_server.ending import cancelled, until_one_ends
 from mdevreg_server.engine import open_engine
 from mdevreg_server.fleet_care import FleetCare
@@ -38,6 +36,7 @@ from mdevreg_server.ledger import Amended, Applied, Ledger
 from mdevreg_server.lines import event_of
 from mdevreg_server.membership import check_shareable
 from mdevreg_server.nearby import Nearby
+from mdevreg_server.newsroom import Newsroom, opened
 from mdevreg_server.positions import Right, Shared, Sole
 from mdevreg_server.responder import Responder
 from mdevreg_server.retiring import Retiring
@@ -52,9 +51,6 @@ if TYPE_CHECKING:  # only the bus speaks NATS
     from nats.aio.client import Client
 
 T = TypeVar("T")
-
-#: How long reading the facts of all hosts may take, where events begin to be told.
-WHOLE_FLEET_S = 300.0
 
 
 class ServeConfig(msgspec.Struct, frozen=True):
@@ -83,8 +79,6 @@ class _House(msgspec.Struct, frozen=True):
     writer: ThreadPoolExecutor
     pool: ThreadPoolExecutor
     ledger: Ledger
-    events: ThreadPoolExecutor  # one thread, in which they are derived
-    events_reader: sa.Engine
 
 
 async def serve(
@@ -109,15 +103,11 @@ async def serve(
         if client is None:
             return
         stack.push_async_callback(leave, client)
-        crier = _crier(house, client, say)
-        committed: list[Callable[[Amended], None]] = [crier.wake]
+        newsroom = stack.enter_context(opened(client, config.database, house.engine, house.writer, now_us, say))
+        committed: list[Callable[[Amended], None]] = [newsroom.wake]
         told = _telling(say, amended, committed)
-
-        def grown(what: Applied) -> None:
-            crier.wake()
-            applied(what)
-
-        registry = await _registry(config, house, client, stack, crier, applied=grown, say=say, told=told)
+        grown = newsroom.waking(applied)
+        registry = await _registry(config, house, client, stack, newsroom, applied=grown, say=say, told=told)
         if isinstance(registry, Single):
             committed.append(registry.committed)
         decisions = LedgerDecisions(
@@ -141,7 +131,7 @@ async def serve(
             stream=partial(stream_of, client),
             attached=standing.is_set,
             now_us=now_us,
-            events=crier.tally,
+            events=newsroom.tally,
         )
         await _answering(client, behind, stack)
         await stack.enter_async_context(facing(config.http, listening, behind, say, stop))
@@ -165,22 +155,7 @@ async def _opened(config: ServeConfig, stack: AsyncExitStack) -> _House:
     reader = open_engine(config.database, writer=False)
     door = stack.enter_context(SqlDoor(reader))
     ledger = await asyncio.get_running_loop().run_in_executor(writer, partial(Ledger, engine, right=right))
-    events_reader = open_engine(config.database, writer=False, timeout_s=WHOLE_FLEET_S)
-    stack.callback(events_reader.dispose)
-    events = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="events"))
-    return _House(engine, reader, door, writer, pool, ledger, events, events_reader)
-
-
-def _crier(house: _House, client: Client, say: Callable[[str], None]) -> Crier:
-    """Who tells events."""
-    threads = (house.engine, house.writer, house.events_reader, house.events)
-    return Crier(client, *threads, now_us=now_us, say=say, keep=subscriptions.keep)
-
-
-def _deliverer(house: _House, crier: Crier, say: Callable[[str], None]) -> Deliverer:
-    """Who delivers them."""
-    threads = (house.engine, house.writer, house.reader, house.pool)
-    return Deliverer(*threads, crier.tally, version=version("mdevreg"), now_us=now_us, say=say)
+    return _House(engine, reader, door, writer, pool, ledger)
 
 
 async def _registry(
@@ -188,7 +163,7 @@ async def _registry(
     house: _House,
     client: Client,
     stack: AsyncExitStack,
-    crier: Crier,
+    newsroom: Newsroom,
     *,
     applied: Callable[[Applied], None],
     say: Callable[[str], None],
@@ -200,7 +175,6 @@ async def _registry(
     catalog = CatalogWatch(ledger, writer, folder, now_us=now_us, say=say, told=told)
     announce = published_to(client, subjects.CHECKPOINTS, say)
     keeper = Keeper(house.engine, writer, config.audit, publish=announce, now_us=now_us, say=say)
-    deliverer = _deliverer(house, crier, say)
     retiring = Retiring(ledger, writer, house.reader, house.pool, now_us=now_us, say=say)
 
     async def begin() -> None:
@@ -215,8 +189,7 @@ async def _registry(
             keep_room(client, ledger, writer, say),
             keeper.run(),
             retiring.run(),
-            crier.run(),
-            deliverer.run(),
+            newsroom.run(),
         )
 
     if config.partitions > 1:
@@ -229,7 +202,7 @@ async def _registry(
         client,
         ledger,
         writer,
-        (catalog, keeper, retiring, crier, deliverer),
+        (catalog, keeper, retiring, newsroom),
         applied=applied,
         say=say,
         now_us=now_us,

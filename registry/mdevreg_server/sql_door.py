@@ -33,14 +33,13 @@ from mdevreg.facts import (
 from mdevreg.knowledge import supports_of
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
-from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed, refuse_unprintable
+from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
 from mdevreg.query.names import possible
 from mdevreg.query.questions import answered
 from mdevreg.query.reporting import report_of
 from mdevreg.rules import Rule
-from mdevreg.times import micros, moment_of
-from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
-from mdevreg_server import keeping, minutes, revision, subscriptions, tables
+from mdevreg.times import moment_of
+from mdevreg_server import keeping, minutes, revision, tables
 from mdevreg_server.alone import writing_alone
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.asking import LATEST, At, at
@@ -58,7 +57,7 @@ from mdevreg_server.evidence import columns_of, evidence_of, find_host, joined
 from mdevreg_server.histories import history_of
 from mdevreg_server.log_pages import log_page
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
-from mdevreg_server.subscribers import Subscribers
+from mdevreg_server.sql_webhooks import SqlWebhooks
 from mdevreg_server.tables import HostFact
 from mdevreg_server.timeline_pages import timeline_page
 
@@ -79,7 +78,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlDoor:
+class SqlDoor(SqlWebhooks):
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:
@@ -193,45 +192,6 @@ class SqlDoor:
         """End a rule, where no registry is running on this database."""
         with writing_alone(self.engine.url) as book:
             return book.end_rule(possible(rule), at=at, author=author)
-
-    def webhooks(self) -> WebhookList:
-        """Every subscription to events, oldest first."""
-        with converted(self.engine), self.engine.connect() as connection:
-            return subscriptions.listed(connection)
-
-    def add_webhook(self, draft: WebhookDraft) -> Webhook:
-        """Subscribe to events, from now on; beside a running registry too: it is no entry of the log."""
-        with self._subscribers() as book:
-            return book.add(draft)
-
-    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
-        """End a subscription."""
-        with self._subscribers() as book:
-            return book.remove(webhook, author=author)
-
-    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
-        """The newest deliveries of events, oldest first."""
-        refuse_unprintable(asked, "a question")
-        with converted(self.engine), self.engine.connect() as connection:
-            return subscriptions.deliveries(connection, asked)
-
-    def redeliver(self, delivery: str, *, author: str) -> Delivery:
-        """Deliver an event again."""
-        with self._subscribers() as book:
-            return book.redeliver(delivery, author=author)
-
-    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
-        """Have an event of no matter delivered."""
-        with self._subscribers() as book:
-            return book.ping(webhook, author=author)
-
-    @contextmanager
-    def _subscribers(self) -> Iterator[Subscribers]:
-        engine = open_engine(self.engine.url.render_as_string(hide_password=False), writer=True)
-        try:
-            yield Subscribers(engine, lambda: micros(self._clock()), lambda _: None)
-        finally:
-            engine.dispose()
 
     def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
         """The last ``limit`` changes of what has that name, oldest first."""

@@ -93,11 +93,11 @@ class WebhookContract:
         ):
             with pytest.raises(NotFoundError):
                 ask()
-        for ask in (
+        for decide in (
             lambda: door.ping_webhook(made.id, author=" "),
             lambda: door.remove_webhook(made.id, author=""),
             lambda: door.redeliver("1", author=" "),
         ):
             with pytest.raises(UsageError, match="author"):
-                ask()
+                decide()
         assert door.webhooks().webhooks == (made,)

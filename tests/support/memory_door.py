@@ -306,7 +306,9 @@ class MemoryDoor:
 
     def add_webhook(self, draft: WebhookDraft) -> Webhook:
         asked = check_webhook(draft)
-        made = Webhook(f"w{len(self._webhooks)}", asked.url, str(filter_in(asked.events)), asked.author, self._clock())
+        made = Webhook(
+            f"w{len(self._webhooks):08x}", asked.url, str(filter_in(asked.events)), asked.author, self._clock()
+        )
         self._webhooks[made.id] = made
         return made
 

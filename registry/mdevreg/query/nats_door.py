@@ -34,11 +34,11 @@ from mdevreg.query.connection import connect, end_others
 from mdevreg.query.event_stream import EventStream
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
+from mdevreg.query.nats_webhooks import NatsWebhooks
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.requests import ErrorBody
 from mdevreg.rules import Rule, Scope, words_of
-from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
     return door
 
 
-class NatsDoor:
+class NatsDoor(NatsWebhooks):
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -193,32 +193,6 @@ class NatsDoor:
         """Report how a real migration ended."""
         return self._decided("report-outcome", "outcome", draft, OutcomeReport)
 
-    def webhooks(self) -> WebhookList:
-        """Every subscription to events, oldest first."""
-        return self._asked_now("webhooks", WebhookList)
-
-    def add_webhook(self, draft: WebhookDraft) -> Webhook:
-        """Subscribe to events, from now on."""
-        return self._decided("add-webhook", "webhook", draft, Webhook)
-
-    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
-        """End a subscription."""
-        return self._named("remove-webhook", webhook, author, Webhook)
-
-    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
-        """The newest deliveries of events, oldest first."""
-        refuse_unprintable(asked, "a question")
-        request = {"name": asked.webhook, "failed": asked.failed or None, "before": asked.before, "limit": asked.limit}
-        return self._request(subjects.query("deliveries"), msgspec.json.encode(request), DeliveryList)
-
-    def redeliver(self, delivery: str, *, author: str) -> Delivery:
-        """Deliver an event again."""
-        return self._named("redeliver", delivery, author, Delivery)
-
-    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
-        """Have an event of no matter delivered."""
-        return self._named("ping-webhook", webhook, author, Delivery)
-
     def events(self, asked: EventsAsked) -> EventStream:
         """Events as they are told: ``mdevreg.query.events``."""
         return EventStream(self._client, self._submit, asked).open()
@@ -253,10 +227,6 @@ class NatsDoor:
     def _decided(self, endpoint: str, field: str, draft: msgspec.Struct, kind: type[T]) -> T:
         refuse_unprintable(draft, "a request")
         return self._request(subjects.decision(endpoint), msgspec.json.encode({field: draft}), kind)
-
-    def _named(self, endpoint: str, name: str, author: str, kind: type[T]) -> T:
-        request = {"name": possible(name), "author": possible(author)}
-        return self._request(subjects.decision(endpoint), msgspec.json.encode(request), kind)
 
     def _ask(
         self, endpoint: str, kind: type[T], moment: Moment, /, *, timeout_s: float | None = None, **fields: Any

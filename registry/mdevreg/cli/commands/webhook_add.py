@@ -34,21 +34,23 @@ _MOST_BYTES = 1_024
         ),
     ),
 )
-@click.argument("url")
+@click.argument("receiver", metavar="URL")
 @click.option("--events", default="", metavar="FILTER", help="Which events, as of mdevreg watch [all].")
 @click.option(
     "--secret-file", "file", required=True, metavar="FILE|generated", help="What signs; or make one, shown once."
 )
 @click.option("--author", help="Who subscribes [user@host].")
 @click.pass_obj
-def command(session: Session, *, url: str, events: str, file: str, author: str | None) -> View:
+def command(session: Session, *, receiver: str, events: str, file: str, author: str | None) -> View:
     """Have events delivered to URL from now on.
 
     The secret is sent to the registry, which signs with it and shows it to nobody. Check signatures in the receiver.
     """
     made = secret_of(secrets.token_bytes(_SECRET_BYTES)) if file == GENERATED else None
     secret = made or _read(file, session)
-    draft = check(WebhookDraft(url=url, secret=secret, author=whoami() if author is None else author, events=events))
+    draft = check(
+        WebhookDraft(url=receiver, secret=secret, author=whoami() if author is None else author, events=events)
+    )
     with session.door() as door:
         return webhook_view(door.add_webhook(draft), "added ", made)
 
