@@ -15,7 +15,7 @@ from support.processes import RunCli, isolated_environment, program
 
 _COMMANDS = [
     *("hosts", "show", "can-migrate", "targets", "accepting", "matrix", "eval", "explain", "history"),
-    *("diff", "export", "blame", "drivers", "decisions", "outcome", "regret", "rule", "audit"),
+    *("diff", "export", "blame", "drivers", "decisions", "outcome", "regret", "rule", "watch", "webhook", "audit"),
     *("stream", "vercmp", "schema"),
 ]
 #: A run over the small fleet, in a process of its own: ``TESTS`` is where ``support`` is.

@@ -34,7 +34,7 @@ DOCUMENT = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 PATIENCE_S = 3e9
 
 #: Fields whose values are no numbers, and have no length: a few words, or times.
-UNBOUNDED = {"outcome", "as_of", "from_as_of", "since", "until", "kind", "table", "capacity"}
+UNBOUNDED = {"outcome", "as_of", "from_as_of", "since", "until", "kind", "table", "capacity", "failed"}
 #: endpoint → a request that is answered.
 REQUESTS: dict[str, dict[str, Any]] = {
     "hosts": {},
@@ -59,6 +59,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "decision": {"name": "d32"},
     "outcomes": {"host": "beta", "decision": "d32"},
     "regret": {"since": "2026-11-24T00:00:00Z", "limit": 5},
+    "webhooks": {},
+    "deliveries": {"limit": 5},
     "schema": {"name": "record"},
 }
 RULE = {

@@ -31,7 +31,7 @@ class Webhook(Questions):
 
 @click.group("webhook", cls=Webhook, params=shared_options())
 def command() -> None:
-    """Have events delivered to URLs, signed, and see whether they arrive.
+    """Have events delivered to URLs, signed.
 
     Each is a POST of one CloudEvent, signed as Standard Webhooks say, and tried again for a day. See: mdevreg watch.
     """
