@@ -135,6 +135,21 @@ class HostConflict(_OnHost, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class CampaignTold(msgspec.Struct, frozen=True):
+    """A campaign as its entry of the log has it: created, or ended by ``ended_by``."""
+
+    name: str
+    author: str = ""
+    wanted: dict[str, Any] = {}
+    where: dict[str, Any] = {}
+    begins: datetime | None = None
+    deadline: datetime | None = None
+    message: str = ""
+    ended: datetime | None = None
+    ended_by: str | None = None
+    reason: str = ""
+
+
 #: What ``data`` holds, by type without its prefix.
 DATA: dict[str, type[msgspec.Struct]] = {
     "driver.changed": DriverChanged,
@@ -148,6 +163,8 @@ DATA: dict[str, type[msgspec.Struct]] = {
     "host.stale": HostStale,
     "host.fresh": HostFresh,
     "host.conflict": HostConflict,
+    "campaign.created": CampaignTold,
+    "campaign.ended": CampaignTold,
 }
 #: Asked for by a person, of one subscription: whether its receiver is there.
 PING = "webhook.ping"

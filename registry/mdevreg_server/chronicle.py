@@ -10,12 +10,15 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from mdevreg.deriving import Entry, HostFacts
+from mdevreg.events import CampaignTold
 from mdevreg.facts import NOW, Moment
 from mdevreg.objects import Key, Value
 from mdevreg.timeline import OPEN
@@ -27,8 +30,21 @@ from mdevreg_server.looking import within
 from mdevreg_server.reach import LEVELS, OPEN_REACH, SKEW_US, Window
 from mdevreg_server.tables import INTERVALS, RecordLog
 
+#: ``record_log.kind`` of entries about campaigns.
+CAMPAIGN = "campaign"
 #: What is kept of a value, from its beginning: the rest (documents' positions, free instances) makes no event.
 _KEPT = {"host": 2, "parent": 1}
+
+
+class _Change(msgspec.Struct):
+    campaign: CampaignTold
+
+
+class _Intent(msgspec.Struct):
+    change: _Change
+
+
+_campaign = msgspec.json.Decoder(_Intent)
 
 
 class Chronicle:
@@ -56,13 +72,14 @@ class Chronicle:
 
     def entries_after(self, connection: sa.Connection, position: int, limit: int) -> list[Entry]:
         """The next entries, in log order, each with what it did."""
-        columns = (RecordLog.host, RecordLog.epoch, RecordLog.sha256, RecordLog.committed_at_us)
+        columns = (RecordLog.host, RecordLog.kind, RecordLog.epoch, RecordLog.sha256, RecordLog.committed_at_us)
         wanted = sa.select(RecordLog.position, *columns).where(RecordLog.position > position)
         rows = connection.execute(wanted.order_by(RecordLog.position).limit(limit)).all()
         if not rows:
             return []
         effects = self._effects(connection, rows)
         believed = _amendments(connection, [row.position for row in rows if (row.host, row.epoch) == (NOBODY, NOBODY)])
+        campaigns = _campaigns(connection, [row.position for row in rows if (row.host, row.kind) == (NOBODY, CAMPAIGN)])
         return [
             Entry(
                 position=row.position,
@@ -71,6 +88,7 @@ class Chronicle:
                 host=row.host,
                 effects=tuple(effects[row.position].items()),
                 amendment=believed.get(row.position),
+                campaign=campaigns.get(row.position),
             )
             for row in rows
         ]
@@ -136,6 +154,18 @@ def _amendments(connection: sa.Connection, positions: list[int]) -> dict[int, An
         *MINE, among(connection, RecordLog.position, positions)
     )
     return {row.position: decoded(row.position, row.body) for row in connection.execute(wanted)}
+
+
+def _campaigns(connection: sa.Connection, positions: list[int]) -> dict[int, CampaignTold]:
+    """What the entries of campaigns say; one that can't be read says nothing here."""
+    if not positions:
+        return {}
+    wanted = sa.select(RecordLog.position, RecordLog.body).where(among(connection, RecordLog.position, positions))
+    found: dict[int, CampaignTold] = {}
+    for row in connection.execute(wanted):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            found[row.position] = _campaign.decode(row.body).change.campaign
+    return found
 
 
 def _holds(row: Any, position: int) -> bool:

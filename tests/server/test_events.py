@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -279,6 +280,39 @@ def test_a_fault_in_telling_stops_no_ingest(
         monkeypatch.setattr("mdevreg_server.crier.event_of", event_of)
         registry.until(lambda: {event.subject for event in published(nats_server.url)} >= {"host-1", "host-2"}, "told")
         _all_told(registry, database)
+
+
+def test_campaigns_are_told_as_their_entries_say(engine: sa.Engine) -> None:
+    """Created, then ended; what can't be read says nothing, and stops nobody."""
+    desk = Desk(engine)
+    told_of = {"name": "q4", "author": "alice", "wanted": {"name": "nvidia", "version": "570.124.03"}, "message": "Q4"}
+    ended = {**told_of, "ended": "2026-11-27T10:00:00Z", "ended_by": "bob", "reason": "done"}
+    bodies = [json.dumps({"schema": "1.0", "change": {"kind": "campaign", "campaign": c}}) for c in (told_of, ended)]
+    for body in (*bodies, "{}"):
+        with desk.ledger.tending() as connection:
+            desk.ledger.append(connection, "intent", "campaign", body.encode(), now_us=desk.now_us)
+    created, over = derived(engine, 0, "urn:x")
+    assert (created.kind, created.subject, created.data["wanted"]) == ("campaign.created", "q4", told_of["wanted"])
+    assert (over.kind, over.data["ended_by"], over.data["reason"]) == ("campaign.ended", "bob", "done")
+
+
+def test_several_registries_tell_each_event_once(postgresql_database_url: str, nats_server: Broker) -> None:
+    """The leading one tells what all of them commit; who takes over goes on."""
+    with migrated(postgresql_database_url) as engine:
+        lives = {f"host-{n}": told(Publisher(f"host-{n}"), some_life(random.Random(n))) for n in range(6)}
+        records = [record for life in lives.values() for record in life]
+        with serving(postgresql_database_url, nats_server.url, partitions=4) as first:
+            begin = mark_of(engine)
+            with serving(postgresql_database_url, nats_server.url, partitions=4) as second:
+                publish(nats_server.url, records)
+
+                def committed() -> int:
+                    return sum(len(batch.records) for each in (first, second) for batch in each.batches)
+
+                first.until(lambda: committed() >= len(records), "all is committed")
+                first.stop()
+                _all_told(second, engine)
+        assert of_the_log(published(nats_server.url)) == derived(engine, begin.position, begin.source)
 
 
 def test_what_is_no_event_is_refused_with_its_place() -> None:

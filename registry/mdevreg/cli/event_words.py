@@ -103,10 +103,17 @@ def _host(kind: str, data: dict[str, Any]) -> str:
     return f"{data['hostname']}: heard again, was {'in conflict' if data['before'] == 'conflict' else 'stale'}"
 
 
+def _of_campaign(kind: str, data: dict[str, Any]) -> str:
+    who = data.get("ended_by") if kind == "campaign.ended" else data.get("author")
+    why = data.get("reason") or data.get("message")
+    return f"{data['name']}: {kind.rpartition('.')[2]} by {who or 'nobody named'}" + (f": {why}" if why else "")
+
+
 _WORDS: dict[str, Callable[[str, dict[str, Any]], str]] = {
     "driver": _driver,
     "offer": _offer,
     "pair": _pair,
     "device": _device,
     "host": _host,
+    "campaign": _of_campaign,
 }

@@ -17,7 +17,7 @@ import msgspec
 from mdevreg.deriving.census import NOBODY, Census, Takers, census_of, everyone
 from mdevreg.deriving.changes import changes
 from mdevreg.deriving.facts import NOTHING, Called, HostFacts, called, edited, parent_name
-from mdevreg.events import Because, DeviceRescued, DeviceStranded, Happening, PairEnd, PairTurned, Place
+from mdevreg.events import Because, CampaignTold, DeviceRescued, DeviceStranded, Happening, PairEnd, PairTurned, Place
 from mdevreg.fleet.kinds import Kind, Places
 from mdevreg.fleet.table import RulingTable
 from mdevreg.knowledge import NOTHING as NO_KNOWLEDGE
@@ -30,7 +30,7 @@ from mdevreg.verdict import Outcome
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One entry of the log: what it did to the objects of a host, or to what is believed.
+    """One entry of the log: what it did to the objects of a host, to what is believed, or to a campaign.
 
     ``at_us``: the log's clock at its commit, µs UTC; ``digest``: SHA-256 of its bytes, hex.
     """
@@ -41,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True):
     host: str = ""
     effects: tuple[Effect, ...] = ()
     amendment: Amendment | None = None
+    campaign: CampaignTold | None = None
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -72,7 +73,7 @@ class Deriver:
         """What happened up to an entry, and by it."""
         told = self.until(entry.at_us)
         self.position = entry.position
-        found = self._record(entry) if entry.amendment is None else self._amended(entry.amendment)
+        found = self._happened(entry)
         place = Place(str(entry.position), entry.digest, entry.position, moment_of(entry.at_us))
         happened = tuple(found)
         return [*told, Told(place, happened)] if happened else told
@@ -88,6 +89,12 @@ class Deriver:
                 told.append(Told(Place(f"t{turn_us}", "", self.position, moment_of(turn_us)), happened))
         self.at_us = max(self.at_us, now_us)
         return told
+
+    def _happened(self, entry: Entry) -> Iterator[Happening]:
+        if entry.campaign is not None:
+            kind = "campaign.created" if entry.campaign.ended is None else "campaign.ended"
+            return iter([Happening(kind, entry.campaign.name, entry.campaign)])
+        return self._record(entry) if entry.amendment is None else self._amended(entry.amendment)
 
     def _record(self, entry: Entry) -> Iterator[Happening]:
         before = self.facts.get(entry.host, NOTHING)
