@@ -47,7 +47,7 @@ def assert_undisturbed(scene: Scene) -> None:
 
 def assert_events_are_told_once(scene: Scene) -> None:
     """What the log tells is in the stream, in its order, once: whoever was killed between telling and marking."""
-    scene.start_registry()
+    scene.start_registry().wait_for("events.attached")
     engine = open_engine(scene.database, writer=False)
     try:
         newest = len(scene.rows(sa.select(RecordLog.position)))
