@@ -36,6 +36,9 @@ CAMPAIGN = "campaign"
 _KEPT = {"host": 2, "parent": 1}
 
 
+_BOUNDS = ("valid_to_us", "ended_at", "system_from", "system_to")
+
+
 class _Change(msgspec.Struct):
     campaign: CampaignTold
 
@@ -101,12 +104,18 @@ class Chronicle:
         gone: dict[int, dict[Key, Value | None]] = defaultdict(dict)
         come: dict[int, dict[Key, Value | None]] = defaultdict(dict)
         for kind, shape in self._layout.items() if hosts else ():
-            for row in connection.execute(_touched(connection, shape, hosts, (first, last), near)).mappings():
-                for position in {row["system_from"], row["ended_at"], row["system_to"]}:
-                    before, after = (_holds(row, each) for each in (position - 1, position))
-                    if first <= position <= last and before is not after:
-                        flat = tuple(row[name] for name in (*shape.key, *shape.values))
-                        _, key, value = self._object(kind, shape, flat)
+            for *flat, valid_to, ended_at, begins, ends in connection.execute(
+                _touched(connection, shape, hosts, (first, last), near)
+            ):
+                for position in {begins, ended_at, ends}:
+                    if not first <= position <= last:
+                        continue
+                    before, after = (
+                        begins <= each < ends and (valid_to == OPEN or each < ended_at)
+                        for each in (position - 1, position)
+                    )
+                    if before is not after:
+                        _, key, value = self._object(kind, shape, tuple(flat))
                         (come if after else gone)[position][key] = value if after else None
         effects: dict[int, dict[Key, Value | None]] = defaultdict(dict)
         for position in gone.keys() | come.keys():
@@ -133,17 +142,19 @@ def _windows(first_us: int, last_us: int) -> Iterator[Window]:
 def _touched(
     connection: sa.Connection, shape: Shape, hosts: list[str], ends: tuple[int, int], near: Iterable[Window]
 ) -> sa.Select[Any]:
+    """Rows that begin, or cease, to hold until further notice at some positions: key, values, and four bounds."""
     columns = shape.table.c
     changed = sa.or_(*(columns[name].between(*ends) for name in ("system_from", "system_to", "ended_at")))
-    mine = among(connection, columns.host, hosts)
-    return within(
+    found = within(
         shape.table,
         near,
-        mine,
+        among(connection, columns.host, hosts),
         changed,
         name=f"{shape.table.name}_touched",
         laterally=connection.dialect.name == "postgresql",
     )
+    there = {column.name: column for column in found.selected_columns}
+    return found.with_only_columns(*(there[name] for name in (*shape.key, *shape.values, *_BOUNDS)))
 
 
 def _amendments(connection: sa.Connection, positions: list[int]) -> dict[int, Any]:
@@ -166,9 +177,3 @@ def _campaigns(connection: sa.Connection, positions: list[int]) -> dict[int, Cam
         with suppress(msgspec.MsgspecError, UnicodeDecodeError):
             found[row.position] = _campaign.decode(row.body).change.campaign
     return found
-
-
-def _holds(row: Any, position: int) -> bool:
-    """Whether a row is the answer about now, as known at a position."""
-    known = row["system_from"] <= position < row["system_to"]
-    return bool(known and (row["valid_to_us"] == OPEN or position < row["ended_at"]))

@@ -50,6 +50,8 @@ T = TypeVar("T")
 LOT = 500
 #: How often the log is looked at where nobody tells that it grew: others may share it.
 LOOK_EVERY_S = 0.5
+#: So many times as long as a step took it rests: deriving is Python, and ingest comes first.
+RESTS = 2.0
 #: How often it is looked at who is in doubt.
 DOUBTS_EVERY_S = 2.0
 #: Nobody is called silent before the registry has listened for so long: agents' hearts beat every 10 s.
@@ -154,6 +156,7 @@ class Crier:
     async def _tell(self) -> None:
         while True:
             self._grown.clear()
+            begun_s = time.monotonic()
             step = await self._in(self._pool, partial(self._look, with_doubts=self._due()))
             gazette = self._gazette
             assert gazette is not None
@@ -161,6 +164,7 @@ class Crier:
             self.tally.published.update(event.kind for event in step.events)
             self.tally.position = step.position
             await self._marked(step, gazette)
+            await asyncio.sleep((time.monotonic() - begun_s) * RESTS)
             if step.whole:
                 await self._grows()
 
