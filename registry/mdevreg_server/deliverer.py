@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -39,6 +40,8 @@ CONCURRENT = 16
 #: A receiver has so long to answer.
 ATTEMPT_S = 15.0
 LOOK_EVERY_S = 0.5
+#: After a fault.
+AGAIN_AFTER_S = 5.0
 TIDY_EVERY_S = 60.0
 #: Deliveries of one subscription that are read at a time; their ends are written at least so often.
 LOT, WRITE_EVERY_S = 50, 1.0
@@ -100,25 +103,34 @@ class Deliverer:
         self._working: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Until cancelled."""
-        tidied, fault = 0.0, ""
+        """Until cancelled. A fault here stops nothing else: it is said, and begun again."""
+        fault = ""
+        while True:
+            try:
+                async with httpx.AsyncClient(follow_redirects=False, timeout=ATTEMPT_S) as client:
+                    await self._go_on(client)
+            except MdevregError as error:
+                why = f"code={error.code} error={error.message!r}"
+            except Exception:  # noqa: BLE001  (whatever it is, a registry must not end by it)
+                why = f"error={traceback.format_exc(limit=-3)!r}"
+            if why != fault:
+                self._say(f"webhooks.waiting {why}")
+            fault = why
+            await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _go_on(self, client: httpx.AsyncClient) -> None:
+        tidied = 0.0
         try:
-            async with httpx.AsyncClient(follow_redirects=False, timeout=ATTEMPT_S) as client:
-                while True:
-                    try:
-                        await self._look(client)
-                        if time.monotonic() - tidied >= TIDY_EVERY_S:
-                            tidied = time.monotonic()
-                            await self._write(lambda connection: subscriptions.tidy(connection, self._now_us()))
-                        fault = ""
-                    except MdevregError as error:
-                        if fault != error.message:
-                            self._say(f"webhooks.waiting code={error.code} error={error.message!r}")
-                        fault = error.message
-                    await asyncio.sleep(LOOK_EVERY_S)
+            while True:
+                await self._look(client)
+                if time.monotonic() - tidied >= TIDY_EVERY_S:
+                    tidied = time.monotonic()
+                    await self._write(lambda connection: subscriptions.tidy(connection, self._now_us()))
+                await asyncio.sleep(LOOK_EVERY_S)
         finally:
             if self._working:
                 await cancelled(self._working.values())
+            self._working = {}
 
     async def _look(self, client: httpx.AsyncClient) -> None:
         """Begin to deliver to those whose oldest event is due."""
@@ -175,7 +187,7 @@ class Deliverer:
                 return _End(answer.status_code, f"answered {answer.status_code} {said}".strip(), _asked_s(answer))
         except TimeoutError:
             return _End(error=f"no answer within {ATTEMPT_S:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever a receiver does, it is its attempt that failed)
             return _End(error=f"{type(error).__name__}: {error}"[:SAID_CHARS])
 
     async def _written(self, to: _Subscribed, ended: list[tuple[_Due, _End]]) -> None:
@@ -232,17 +244,12 @@ async def _ended(threads: Executor, work: Callable[[], T]) -> T:
 
 def _subscribed(connection: sa.Connection, *, now_us: int) -> list[_Subscribed]:
     """The subscriptions whose oldest waiting event is due, the longest due first."""
-    waiting = _DELIVERIES.c.state == "waiting"
-    oldest = sa.select(sa.func.min(_DELIVERIES.c.id).label("id")).where(waiting).group_by(_DELIVERIES.c.webhook)
-    first = oldest.subquery()
-    wanted = (
-        sa.select(_WEBHOOKS.c.id, _WEBHOOKS.c.url, _WEBHOOKS.c.secret)
-        .join(_DELIVERIES, _DELIVERIES.c.webhook == _WEBHOOKS.c.id)
-        .join(first, first.c.id == _DELIVERIES.c.id)
-        .where(_DELIVERIES.c.next_at_us <= now_us)
-        .order_by(_DELIVERIES.c.next_at_us)
-    )
-    return [_Subscribed(*row) for row in connection.execute(wanted)]
+    mine = sa.and_(_DELIVERIES.c.webhook == _WEBHOOKS.c.id, _DELIVERIES.c.state == "waiting")
+    oldest = sa.select(sa.func.min(_DELIVERIES.c.id)).where(mine).correlate(_WEBHOOKS).scalar_subquery()
+    first = sa.select(_WEBHOOKS.c.id, _WEBHOOKS.c.url, _WEBHOOKS.c.secret, oldest.label("oldest")).subquery()
+    wanted = sa.select(first.c.id, first.c.url, first.c.secret).join(_DELIVERIES, _DELIVERIES.c.id == first.c.oldest)
+    due = wanted.where(_DELIVERIES.c.next_at_us <= now_us).order_by(_DELIVERIES.c.next_at_us)
+    return [_Subscribed(*row) for row in connection.execute(due)]
 
 
 def _waiting(webhook: str, connection: sa.Connection) -> list[_Due]:

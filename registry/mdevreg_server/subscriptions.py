@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from mdevreg.errors import NotFoundError, UsageError
-from mdevreg.event_filter import filter_in
+from mdevreg.event_filter import EventFilter, filter_in
 from mdevreg.events import PING, Event, Happening, Place, encode_event, event_of
 from mdevreg.nearest import nearest
 from mdevreg.times import moment_of
@@ -117,10 +118,10 @@ def keep(connection: sa.Connection, events: Sequence[Event], now_us: int) -> int
     """Let events wait for the subscriptions that mean them, each once. Returns how many wait now that did not."""
     if not events:
         return 0
-    subscribed = [
-        (row["id"], filter_in(row["events"]))
-        for row in connection.execute(sa.select(_WEBHOOKS.c.id, _WEBHOOKS.c.events)).mappings()
-    ]
+    subscribed: list[tuple[str, EventFilter]] = []
+    for name, words in connection.execute(sa.select(_WEBHOOKS.c.id, _WEBHOOKS.c.events)):
+        with suppress(UsageError):  # a newer program's: it means types that this one does not tell
+            subscribed.append((name, filter_in(words)))
     due = [(webhook, event) for event in events for webhook, wanted in subscribed if wanted.fits(event)]
     _insert(connection, due, now_us)
     return len(due)

@@ -208,6 +208,25 @@ def test_a_registry_that_was_killed_delivers_what_waits_and_nothing_twice_that_i
         assert receiver.ids == scene.told()
 
 
+def test_a_fault_of_the_client_stops_no_ingest_and_is_begun_again(
+    database: sa.Engine, nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy in the environment that is none."""
+    monkeypatch.setattr(deliverer, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setenv("HTTP_PROXY", "nonsense://proxy")
+    url = database.url.render_as_string(hide_password=False)
+    with serving(url, nats_server.url) as registry, query.open(nats_server.url) as door, receiving() as receiver:
+        registry.until_said("webhooks.waiting")
+        scene = Scene(registry, door, nats_server)
+        door.add_webhook(structs.replace(DRAFT, url=receiver.url))
+        scene.change(2)
+        registry.until(lambda: len(scene.told()) == 2, "they are told")
+        assert receiver.got == []
+        monkeypatch.delenv("HTTP_PROXY")
+        scene.until_all("delivered", 2)
+        assert len([line for line in registry.said if "webhooks.waiting" in line]) == 1
+
+
 def test_what_ended_long_ago_is_forgotten_and_what_waits_for_too_long_is_given_up(
     database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

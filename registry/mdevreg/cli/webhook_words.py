@@ -12,6 +12,8 @@ from mdevreg.webhooks import Delivery, DeliveryList, Webhook, WebhookList
 WEBHOOK_COLUMNS = ("id", "url", "events", "waiting", "failed", "author", "created_at")
 DELIVERY_COLUMNS = ("id", "webhook", "state", "type", "subject", "attempts", "status", "error", "next_at", "ended_at")
 _MORE = ("event", "created_at")
+#: What a table has room for.
+_SHOWN = ("id", "webhook", "state", "type", "attempts", "status", "error", "ended_at")
 _SAYS = {"delivered": Outcome.COMPATIBLE, "failed": Outcome.INCOMPATIBLE, "waiting": Outcome.UNKNOWN}
 FAILED, WAITS = 1, 3
 
@@ -57,7 +59,7 @@ def deliveries_view(found: DeliveryList) -> View:
     empty = () if found.deliveries else (Line("no delivery is known"),)
     older = () if found.next is None else (Line("there are older ones: raise --limit"),)
     foot = (*empty, *older, where_read(found.position, None))
-    return View(document_of(found), sheet, table=sheet.only(DELIVERY_COLUMNS), foot=foot)
+    return View(document_of(found), sheet, table=sheet.only(_SHOWN), foot=foot)
 
 
 def _webhook(each: Webhook) -> tuple[Cell, ...]:
