@@ -27,6 +27,10 @@ DECISIONS = f"{ROOT}.decide"
 REPUBLISH = f"{ROOT}.care.republish"
 #: Where the registry publishes each signed checkpoint of its log (docs/audit.md).
 CHECKPOINTS = f"{ROOT}.checkpoint"
+#: What happened in the fleet, in log order (docs/events.md).
+EVENTS_STREAM = "MDEVREG_EVENTS"
+EVENTS = f"{ROOT}.event"
+EVENTS_SUBJECTS = f"{EVENTS}.>"
 SERVICE = "mdevreg"
 #: The registry's durable pull consumer of MDEVREG_RECORDS.
 DURABLE = "mdevreg-registry"
@@ -81,6 +85,11 @@ def fleet_presence(bucket: int) -> str:
 def fleet_digest(partition: int) -> str:
     """Where the registry publishes what it has published so far."""
     return f"{FLEET}.digest.{partition}"
+
+
+def event(kind: str, host: str | None) -> str:
+    """Where the registry publishes an event of a type; of no host in particular: ``_``."""
+    return f"{EVENTS}.{kind}.{'_' if host is None else _token(host)}"
 
 
 def slot(number: int) -> str:

@@ -27,6 +27,8 @@ from mdevreg.query.regretting import regret
 from mdevreg.query.requests import MAX_REQUEST_BYTES, Ask, Decide, ErrorBody
 from mdevreg.query.schemas import schemas
 from mdevreg.rules import scope_in
+from mdevreg.webhooks import MAX_PAGE as MAX_DELIVERIES
+from mdevreg.webhooks import DeliveriesAsked
 from mdevreg_server.deciding import Decisions
 
 T = TypeVar("T")
@@ -152,6 +154,10 @@ ENDPOINTS: dict[str, Endpoint] = {
         )
     ),
     "configurations": lambda door, ask: door.configurations(scope_in(ask.where or ""), ask.moment),
+    "webhooks": lambda door, _: door.webhooks(),
+    "deliveries": lambda door, ask: door.deliveries(
+        DeliveriesAsked(ask.name, bool(ask.failed), ask.before, min(ask.limit or DEFAULT_ROWS, MAX_DELIVERIES))
+    ),
     "schema": lambda _, ask: schemas(ask.name),
     "distribution": lambda door, ask: door.distribution(ask.distributed),
     "trend": lambda door, ask: door.trend(ask.trend),
@@ -203,6 +209,16 @@ DECISIONS: dict[str, Decision] = {
     "put-baseline": lambda decisions, asked: decisions.put_baseline(_need(asked.baseline, "baseline")),
     "end-baseline": lambda decisions, asked: decisions.end_baseline(
         _need(asked.name, "name"), author=_need(asked.author, "author"), reason=asked.reason or ""
+    ),
+    "add-webhook": lambda decisions, asked: decisions.add_webhook(_need(asked.webhook, "webhook")),
+    "remove-webhook": lambda decisions, asked: decisions.remove_webhook(
+        _need(asked.name, "name"), author=_need(asked.author, "author")
+    ),
+    "redeliver": lambda decisions, asked: decisions.redeliver(
+        _need(asked.name, "name"), author=_need(asked.author, "author")
+    ),
+    "ping-webhook": lambda decisions, asked: decisions.ping_webhook(
+        _need(asked.name, "name"), author=_need(asked.author, "author")
     ),
 }
 

@@ -121,7 +121,7 @@ async def ensure_streams(js: JetStreamContext, wanted: Wanted = AS_IT_IS) -> tup
     Raises ``StateError`` without JetStream, or if the broker can't do what is wanted.
     """
     try:
-        return await _wanted(js, await _ensure(js, _records()), wanted), await _ensure(js, _fleet())
+        return await _wanted(js, await ensure(js, _records()), wanted), await ensure(js, _fleet())
     except ServiceUnavailableError as error:
         if error.err_code not in _NO_JETSTREAM:
             raise  # it is coming up, or has no leader yet
@@ -129,7 +129,8 @@ async def ensure_streams(js: JetStreamContext, wanted: Wanted = AS_IT_IS) -> tup
         raise StateError(text, code="NO_JETSTREAM") from error
 
 
-async def _ensure(js: JetStreamContext, config: StreamConfig) -> StreamInfo:
+async def ensure(js: JetStreamContext, config: StreamConfig) -> StreamInfo:
+    """A stream, created where it is missing."""
     try:
         return await js.stream_info(str(config.name))
     except NotFoundError:

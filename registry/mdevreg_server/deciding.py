@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 from mdevreg.baselines import Baseline, BaselineDraft
@@ -19,8 +20,10 @@ from mdevreg.query.reporting import report_of
 from mdevreg.query.requests import Changed
 from mdevreg.rules import Rule
 from mdevreg.times import moment_of
+from mdevreg.webhooks import Delivery, Webhook, WebhookDraft
 from mdevreg_server.ledger import Ledger
 from mdevreg_server.rulebook import Rulebook, Told
+from mdevreg_server.subscribers import Subscribers
 
 T = TypeVar("T")
 
@@ -72,6 +75,22 @@ class Decisions(Protocol):
         """End a baseline now."""
         ...
 
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        """Subscribe to events, from now on."""
+        ...
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        """End a subscription."""
+        ...
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        """Deliver an event again."""
+        ...
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        """Have an event of no matter delivered."""
+        ...
+
     def through(self, via: Via) -> Decisions:
         """The same, for those who ask through that door."""
         ...
@@ -94,7 +113,9 @@ class LedgerDecisions:
         facts: Door,
         announced: Callable[[], None] = lambda: None,
         via: Via = "nats",
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._say = say
         self._ledger, self._writer, self._now_us, self._told = ledger, writer, now_us, told
         self._facts, self._announced, self._via = facts, announced, via
 
@@ -108,6 +129,7 @@ class LedgerDecisions:
             facts=self._facts,
             announced=self._announced,
             via=via,
+            say=self._say,
         )
 
     def add_rule(self, draft: Rule) -> Rule:
@@ -155,6 +177,27 @@ class LedgerDecisions:
     def end_baseline(self, name: str, *, author: str, reason: str) -> Baseline:
         """End a baseline now."""
         return self._written(lambda book: book.end_baseline(name, author=author, reason=reason))
+
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        """Subscribe to events, from now on."""
+        return self._subscribed(lambda book: book.add(draft))
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        """End a subscription."""
+        return self._subscribed(lambda book: book.remove(webhook, author=author))
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        """Deliver an event again."""
+        return self._subscribed(lambda book: book.redeliver(delivery, author=author))
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        """Have an event of no matter delivered."""
+        return self._subscribed(lambda book: book.ping(webhook, author=author))
+
+    def _subscribed(self, work: Callable[[Subscribers], T]) -> T:
+        """Settings are written as what is decided is, by the ledger's thread; the log has nothing of them."""
+        book = Subscribers(self._ledger.engine, self._now_us, self._say)
+        return self._writer.submit(partial(work, book)).result()
 
     def _decided(self, work: Callable[[Rulebook], T]) -> T:
         decided = self._written(work)

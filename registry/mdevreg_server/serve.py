@@ -36,6 +36,7 @@ from mdevreg_server.ledger import Amended, Applied, Ledger
 from mdevreg_server.lines import event_of
 from mdevreg_server.membership import check_shareable
 from mdevreg_server.nearby import Nearby
+from mdevreg_server.newsroom import Newsroom, opened
 from mdevreg_server.positions import Right, Shared, Sole
 from mdevreg_server.responder import Responder
 from mdevreg_server.retiring import Retiring
@@ -102,13 +103,15 @@ async def serve(
         if client is None:
             return
         stack.push_async_callback(leave, client)
-        committed: list[Callable[[Amended], None]] = []
+        newsroom = stack.enter_context(opened(client, config.database, house.engine, house.writer, now_us, say))
+        committed: list[Callable[[Amended], None]] = [newsroom.wake]
         told = _telling(say, amended, committed)
-        registry = await _registry(config, house, client, stack, applied=applied, say=say, told=told)
+        grown = newsroom.waking(applied)
+        registry = await _registry(config, house, client, stack, newsroom, applied=grown, say=say, told=told)
         if isinstance(registry, Single):
             committed.append(registry.committed)
         decisions = LedgerDecisions(
-            house.ledger, house.writer, now_us, told, facts=house.door, announced=registry.announced
+            house.ledger, house.writer, now_us, told, facts=house.door, announced=registry.announced, say=say
         )
         await registry.pulse.listen(client)
         shared = config.partitions > 1
@@ -128,6 +131,7 @@ async def serve(
             stream=partial(stream_of, client),
             attached=standing.is_set,
             now_us=now_us,
+            events=newsroom.tally,
         )
         await _answering(client, behind, stack)
         await stack.enter_async_context(facing(config.http, listening, behind, say, stop))
@@ -159,6 +163,7 @@ async def _registry(
     house: _House,
     client: Client,
     stack: AsyncExitStack,
+    newsroom: Newsroom,
     *,
     applied: Callable[[Applied], None],
     say: Callable[[str], None],
@@ -179,7 +184,13 @@ async def _registry(
     async def once() -> None:
         """What is done once for all processes."""
         await begin()
-        await until_one_ends(catalog.run(), keep_room(client, ledger, writer, say), keeper.run(), retiring.run())
+        await until_one_ends(
+            catalog.run(),
+            keep_room(client, ledger, writer, say),
+            keeper.run(),
+            retiring.run(),
+            newsroom.run(),
+        )
 
     if config.partitions > 1:
         clerk = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="membership"))
@@ -191,9 +202,7 @@ async def _registry(
         client,
         ledger,
         writer,
-        catalog,
-        keeper,
-        retiring,
+        (catalog, keeper, retiring, newsroom),
         applied=applied,
         say=say,
         now_us=now_us,

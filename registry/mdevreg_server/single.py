@@ -7,18 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mdevreg.clocks import DEFAULT_MAX_SKEW_US
-from mdevreg_server.audit.keeper import Keeper
 from mdevreg_server.bus import AS_IT_IS, Wanted
-from mdevreg_server.catalog_watch import CatalogWatch
 from mdevreg_server.ending import cancelled
 from mdevreg_server.ingest import Line
 from mdevreg_server.ledger import Amended, Applied, Ledger
 from mdevreg_server.publication import Publication
 from mdevreg_server.pulse import Pulse
-from mdevreg_server.retiring import Retiring
 from mdevreg_server.room import keep_room
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -28,17 +25,23 @@ if TYPE_CHECKING:  # only the bus speaks NATS
 ANNOUNCED_WITHIN_S = 2.0
 
 
+class Part(Protocol):
+    """What runs beside them."""
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        ...
+
+
 class Single:
-    """Ingest and pulse, which tell each other what was applied and published."""
+    """Ingest and pulse, which tell each other what was applied and published. ``apart``: what runs beside them."""
 
     def __init__(
         self,
         client: Client,
         ledger: Ledger,
         writer: ThreadPoolExecutor,
-        catalog: CatalogWatch,
-        keeper: Keeper,
-        retiring: Retiring,
+        apart: Sequence[Part],
         *,
         applied: Callable[[Applied], None],
         say: Callable[[str], None],
@@ -46,7 +49,7 @@ class Single:
         wanted: Wanted = AS_IT_IS,
         max_skew_us: int = DEFAULT_MAX_SKEW_US,
     ) -> None:
-        self._applied, self._apart = applied, (catalog, keeper, retiring)
+        self._applied, self._apart = applied, apart
         self._room = partial(keep_room, client, ledger, writer, say)
         self.line = Line(
             client,

@@ -59,6 +59,7 @@ from mdevreg_server.intent_door import SqlIntents
 from mdevreg_server.log_pages import log_page
 from mdevreg_server.sides import Interned, offers_loading, offers_of, offers_of_type, source_of
 from mdevreg_server.sql_planning import SqlPlanning
+from mdevreg_server.sql_webhooks import SqlWebhooks
 from mdevreg_server.tables import HostFact
 from mdevreg_server.timeline_pages import timeline_page
 from mdevreg_server.tracking import SqlTracking
@@ -80,7 +81,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlDoor(SqlTracking, SqlIntents, SqlPlanning):
+class SqlDoor(SqlTracking, SqlIntents, SqlPlanning, SqlWebhooks):
     """``mdevreg.query.door.Door`` over SQL. Usable from any thread. ``clock``: nothing later is asked about."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], datetime] = now_utc) -> None:

@@ -7,7 +7,7 @@ Four kinds of tables, and it matters which is which:
   ``host_base`` and the rows that were known there.
 * ``log_tile`` and ``log_checkpoint`` are evidence about the log (docs/audit.md).
 * The rest is the registry's own memory: where it is in the streams, who was heard when, whose clock was wrong, what was
-  refused.
+  refused, whom it tells of events and how that went.
 
 Times are integers, µs since 1970-01-01 UTC (``…_us``), alike on both databases. System time is a log position
 (ADR 2). ``OPEN`` (2^63 - 1) ends a period that holds until further notice.
@@ -19,9 +19,10 @@ from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Text, Uniqu
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mdevreg_server.base import NAMING, Base, Big, Intent, Interval, table_of
+from mdevreg_server.event_tables import EventMark, HostDoubt, Webhook, WebhookDelivery
 
-#: Of ``base``, for whoever needs them beside the tables.
-__all__ = ["Base", "NAMING", "table_of"]  # noqa: RUF022  (the house sorts them by letter)
+#: Declared elsewhere, for whoever needs them beside the tables.
+__all__ = ["Base", "EventMark", "HostDoubt", "NAMING", "Webhook", "WebhookDelivery", "table_of"]  # noqa: RUF022  (by letter)
 
 
 class RecordLog(Base):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from support.histories import (
+    assert_events_are_told_once,
     assert_exactly_once,
     assert_gapless,
     assert_nothing_was_changed,
@@ -59,6 +60,7 @@ def _survives(scene: Scene, seed: int, kills: list[Callable[[float], None]]) -> 
     assert_gapless(scene.written())
     assert_undisturbed(scene)
     assert_nothing_was_changed(scene)
+    assert_events_are_told_once(scene)
     assert_rebuild_changes_nothing(scene)
 
 

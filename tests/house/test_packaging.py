@@ -30,6 +30,7 @@ NATS_ROOMS = tuple(
     f"mdevreg.query.{name}"
     for name in (
         "connection",
+        "event_stream",
         "fleet_cache",
         "follower",
         "following",
@@ -64,7 +65,7 @@ SIGNING = {"cryptography", "cffi", "pycparser"}
 POSTGRESQL = {"psycopg", "psycopg-binary"}
 SQL = BASE | {"sqlalchemy", "typing-extensions"}
 CLI = BASE | {"click", "rich", "markdown-it-py", "mdurl", "pygments", "pyyaml"}
-#: Litestar brings a client and makers of test data, which nothing here imports.
+#: Litestar brings a client, which delivers events, and makers of test data, which nothing here imports.
 HTTP = {"anyio", "certifi", "faker", "h11", "httpcore", "httpx", "idna", "litestar", "litestar-htmx", "multidict"}
 HTTP |= {"multipart", "polyfactory", "prometheus-client", "rich-click", "sniffio", "uvicorn"}
 PROFILES = {

@@ -20,11 +20,12 @@ from mdevreg import query
 from mdevreg.errors import UnreachableError, WrongRevisionError
 from mdevreg.rules import Rule
 from mdevreg_server import revision, schema
+from mdevreg_server.base import NAMING
 from mdevreg_server.broker import Broker
 from mdevreg_server.engine import open_engine
 from mdevreg_server.ledger import Ledger
 from mdevreg_server.serve import ServeConfig
-from mdevreg_server.tables import NAMING, Base, table_of
+from mdevreg_server.tables import Base, table_of
 from mdevreg_server.tables import RecordLog as Log
 from mdevreg_server.wholeness import faults_of
 from support.audit import BASELINE, CAMPAIGN

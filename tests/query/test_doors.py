@@ -16,6 +16,7 @@ from contracts.past_contract import PastContract
 from contracts.plan_contract import PlanContract
 from contracts.rule_contract import RuleContract
 from contracts.upgrade_contract import UpgradeContract
+from contracts.webhook_contract import WebhookContract
 from mdevreg import query
 from mdevreg.errors import StateError, UnreachableError, UsageError, WrongRevisionError
 from mdevreg.facts import NOW
@@ -139,6 +140,10 @@ class TestDeeds(DeedContract):
 
 class TestUpgrades(UpgradeContract):
     """Every door of a registry tells the same upgrades."""
+
+
+class TestWebhooks(WebhookContract):
+    """Every door keeps subscriptions alike."""
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

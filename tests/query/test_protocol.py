@@ -34,7 +34,20 @@ DOCUMENT = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 PATIENCE_S = 3e9
 
 #: Fields whose values are no numbers, and have no length: a few words, or times.
-UNBOUNDED = {"outcome", "as_of", "from_as_of", "since", "until", "kind", "table", "capacity", "by", "half", "state"}
+UNBOUNDED = {
+    "outcome",
+    "as_of",
+    "from_as_of",
+    "since",
+    "until",
+    "kind",
+    "table",
+    "capacity",
+    "by",
+    "half",
+    "state",
+    "failed",
+}
 #: endpoint → a request that is answered.
 REQUESTS: dict[str, dict[str, Any]] = {
     "hosts": {},
@@ -59,6 +72,16 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "decision": {"name": "d32"},
     "outcomes": {"host": "beta", "decision": "d32"},
     "regret": {"since": "2026-11-24T00:00:00Z", "limit": 5},
+    "plan-upgrade": {"where": "host=alpha", "driver": "mtty 3", "known_at": 12, "as_of": "2026-11-24T01:00:00Z"},
+    "plan-waves": {
+        "where": "site=lab",
+        "stream": "saves=2,loads=1..3",
+        "at_once": 2,
+        "per_site": 1,
+        "spare": 0,
+        "limit": 9,
+    },
+    "islands": {"where": "type=mtty-*"},
     "campaigns": {"as_of": "2026-11-24T01:00:00Z"},
     "campaign": {"name": "to-3"},
     "campaign-status": {"name": "to-3", "state": "pending", "limit": 5},
@@ -66,6 +89,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "baseline": {"name": "gold@1"},
     "baseline-check": {"name": "gold", "where": "site=lab", "limit": 5, "stale_after_s": PATIENCE_S},
     "configurations": {"where": "type=mtty-*"},
+    "webhooks": {},
+    "deliveries": {"limit": 5},
     "schema": {"name": "record"},
     "distribution": {"by": "site", "where": "host=alpha|beta type=mtty-*"},
     "trend": {"over_s": 60, "step_s": 10, "where": "site=lab", "as_of": "2026-11-24T00:00:50Z"},

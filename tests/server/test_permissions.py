@@ -19,6 +19,7 @@ from mdevreg.facts import NOW
 from mdevreg.rules import Rule
 from mdevreg_server.answers import DECISIONS
 from mdevreg_server.tables import HostState
+from support.bus_client import publish
 from support.catalogs import file_of, folder_of
 from support.host_root import HostRoot
 from support.hosts import look, mtty
@@ -51,7 +52,7 @@ def settings() -> dict[str, Any]:
     """A broker that knows all of the manual."""
     users = [
         {"user": who, "password": who[0], "permissions": _permissions(who)}
-        for who in ("agent", "registry", "reader", "replica", "operator")
+        for who in ("agent", "registry", "reader", "replica", "watcher", "operator")
     ]
     return {"authorization": {"users": users}}
 
@@ -91,6 +92,28 @@ def test_a_replica_needs_no_more_than_the_manual_gives_it(
         with pytest.raises(UnreachableError):
             door.add_rule(Rule(id="x", effect="deny", author="a", message="no", valid_from=datetime.now(UTC)))
     assert "Violation" in broker.log.read_text(encoding="utf-8")
+
+
+def test_a_watcher_needs_no_more_than_the_manual_gives_it(
+    settings: dict[str, Any], start_broker: StartBroker, engine: sa.Engine
+) -> None:
+    """It watches, from a place on too; a reader may not, and is told so."""
+    broker = start_broker(settings=settings)
+    as_watcher, as_reader, as_registry = (
+        broker.url.replace("//", f"//{who}@") for who in ("watcher:w", "reader:r", "registry:r")
+    )
+    with serving(engine.url.render_as_string(hide_password=False), as_registry) as registry:
+        publish(as_registry, Publisher(HOST).snapshot(look(mtty())))
+        with query.open(as_watcher) as door, query.events(door, "offer.*", since=0) as told:
+            event = told.get(20)
+        assert event is not None
+        assert event.subject == HOST
+        with query.open(as_watcher) as door, query.events(door, since=event.position - 1) as told:
+            assert told.get(20) is not None
+        assert "Violation" not in broker.log.read_text(encoding="utf-8")
+        with query.open(as_reader, timeout_s=1.0) as door, pytest.raises(UnreachableError, match="MDEVREG_EVENTS"):
+            query.events(door)
+        assert registry.error is None
 
 
 def test_an_agent_can_touch_no_other_host(settings: dict[str, Any], start_broker: StartBroker) -> None:

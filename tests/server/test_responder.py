@@ -140,6 +140,18 @@ class NoDecisions:
     def end_baseline(self, name: str, *, author: str, reason: str) -> Any:
         raise UsageError("no")
 
+    def add_webhook(self, draft: Any) -> Any:
+        raise UsageError("no")
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Any:
+        raise UsageError("no")
+
+    def redeliver(self, delivery: str, *, author: str) -> Any:
+        raise UsageError("no")
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Any:
+        raise UsageError("no")
+
     def through(self, _via: Any) -> NoDecisions:
         return self
 

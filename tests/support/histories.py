@@ -18,6 +18,7 @@ from mdevreg_server.sql_door import SqlDoor
 from mdevreg_server.tables import PROJECTIONS, RecordLog, table_of
 from support.machine import Written
 from support.scene import Scene
+from support.told_events import derived, mark_of, of_the_log, published
 
 #: The clock of who asks.
 LATER = datetime(2900, 1, 1, tzinfo=UTC)
@@ -42,6 +43,20 @@ def assert_undisturbed(scene: Scene) -> None:
     assert scene.disputes() == {}
     assert scene.refused() == []
     assert scene.server("db", "check") == 0, scene.said
+
+
+def assert_events_are_told_once(scene: Scene) -> None:
+    """What the log tells is in the stream, in its order, once: whoever was killed between telling and marking."""
+    scene.start_registry().wait_for("events.attached")
+    engine = open_engine(scene.database, writer=False)
+    try:
+        newest = len(scene.rows(sa.select(RecordLog.position)))
+        scene.wait(lambda: mark_of(engine).position >= newest, "all events are told")
+        told, source = of_the_log(published(scene.broker.url)), mark_of(engine).source
+        assert told == derived(engine, told[0].position - 1, source)
+    finally:
+        engine.dispose()
+        scene.stop_registry()
 
 
 def assert_rebuild_changes_nothing(scene: Scene) -> None:

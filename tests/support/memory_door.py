@@ -29,6 +29,7 @@ from mdevreg.decisions import (
 )
 from mdevreg.differing import DifferenceAsked, DifferencePage, Differing, HostName
 from mdevreg.errors import NotFoundError, UsageError
+from mdevreg.event_filter import filter_in
 from mdevreg.facts import (
     Candidates,
     Change,
@@ -59,6 +60,8 @@ from mdevreg.query.reporting import report_of
 from mdevreg.records import SCHEMA, DriverBuild, HostFacts, Parent
 from mdevreg.rules import Rule, check
 from mdevreg.support import StreamSupport, support_of
+from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
+from mdevreg.webhooks import check as check_webhook
 from support.memory_intents import MemoryIntents, Written
 from support.memory_tracking import Life, MemoryTracking, Told
 from support.values import profiles_in, values_of
@@ -108,6 +111,8 @@ class MemoryDoor(MemoryTracking, MemoryIntents):
         self._believed: list[tuple[int, Knowledge]] = [(0, NOTHING)]  # from that position on
         self._recorded: dict[int, Decision] = {}  # by position
         self._intents: list[Written] = []
+        self._webhooks: dict[str, Webhook] = {}
+        self._deliveries: list[Delivery] = []
         self.closed = 0
 
     @property
@@ -298,6 +303,48 @@ class MemoryDoor(MemoryTracking, MemoryIntents):
         self.try_out(report)
         return report
 
+    def webhooks(self) -> WebhookList:
+        self._ask()
+        return WebhookList(self.position, tuple(self._webhooks.values()))
+
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        asked = check_webhook(draft)
+        made = Webhook(
+            f"w{len(self._webhooks):08x}", asked.url, str(filter_in(asked.events)), asked.author, self._clock()
+        )
+        self._webhooks[made.id] = made
+        return made
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        return self._webhooks.pop(self._subscribed(webhook, author).id)
+
+    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
+        self._ask()
+        if asked.webhook is not None:
+            self._subscribed(asked.webhook, "anybody")
+        told = [each for each in self._deliveries if asked.webhook in (None, each.webhook) and not asked.failed]
+        return DeliveryList(self.position, tuple(told[-asked.limit :]))
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        _by(author)
+        for each in self._deliveries:
+            if each.id == delivery:
+                raise UsageError(f"delivery {delivery} waits")
+        raise NotFoundError("delivery", delivery)
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        found, at = self._subscribed(webhook, author), self._clock()
+        number = str(len(self._deliveries) + 1)
+        event = Delivery(number, found.id, f"e{number}", "webhook.ping", found.id, "waiting", 0, at, at)
+        self._deliveries.append(event)
+        return event
+
+    def _subscribed(self, webhook: str, author: str) -> Webhook:
+        _by(author)
+        if possible(webhook) not in self._webhooks:
+            raise NotFoundError("webhook", webhook, nearest(webhook, self._webhooks))
+        return self._webhooks[webhook]
+
     def try_out(self, report: OutcomeReport) -> None:
         """Know a report as it is, its id included."""
         self._amend(OutcomeChange(outcome=report), report.author)
@@ -436,6 +483,11 @@ class MemoryDoor(MemoryTracking, MemoryIntents):
         if not named_so:
             raise NotFoundError("device", device, nearest(device, (side.device or "" for side in sides)))
         return named_so[0]
+
+
+def _by(author: str) -> None:
+    if not author.strip():
+        raise UsageError("the author is blank")
 
 
 def _position(known_at: int | datetime) -> int:

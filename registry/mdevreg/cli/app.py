@@ -40,6 +40,8 @@ class Mdevreg(Questions):
         "outcome": f"{_COMMANDS}.outcome",
         "regret": f"{_COMMANDS}.regret",
         "rule": f"{_COMMANDS}.rule",
+        "watch": f"{_COMMANDS}.watch",
+        "webhook": f"{_COMMANDS}.webhook",
         "audit": f"{_COMMANDS}.audit",
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",

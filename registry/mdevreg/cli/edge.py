@@ -19,7 +19,7 @@ from mdevreg.addresses import shown
 from mdevreg.cli.app import mdevreg
 from mdevreg.cli.render import render
 from mdevreg.cli.session import OpenDoor, Session
-from mdevreg.cli.view import View
+from mdevreg.cli.view import Streamed, View
 from mdevreg.errors import CatalogError, MdevregError, StateError, UnreachableError, UsageError
 from mdevreg.texts import printable
 
@@ -66,10 +66,22 @@ def _run(argv: Sequence[str], session: Session) -> int:
             view = mdevreg.invoke(context)
     except click.exceptions.Exit as done:  # --help, --version
         return done.exit_code
+    if isinstance(view, Streamed):
+        return _stream(view, session)
     if not isinstance(view, View):
         raise TypeError(f"the command returned {view!r}, not a view")
     _write(render(view, session.format, width=session.width, color=session.color), session)
     return view.exit_code
+
+
+def _stream(streamed: Streamed, session: Session) -> int:
+    """Write lines as they come. Ctrl-C is how a person ends it, and no fault."""
+    try:
+        for text in streamed.texts:
+            _write(text, session)
+    except KeyboardInterrupt:
+        return 0
+    return 0
 
 
 def _check_encodable(argv: Sequence[str]) -> None:

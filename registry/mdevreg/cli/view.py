@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,12 @@ class View(msgspec.Struct, frozen=True):
     table: Sheet | None = None
     foot: tuple[Line, ...] = ()
     exit_code: int = 0
+
+
+class Streamed(msgspec.Struct, frozen=True):
+    """An answer that goes on until somebody ends it: texts, rendered, each written when it comes."""
+
+    texts: Iterator[str]
 
 
 def document_of(struct: msgspec.Struct, **beside: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mdevreg.errors import UsageError
 from mdevreg.times import past_time, time_of
 
+_ZERO = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = "a time ahead is +7d, +2h30m"
 
 
@@ -37,3 +38,15 @@ def span_s(text: str, now: datetime) -> int:
     if text[:1].isdigit() and found.total_seconds() >= 1:
         return int(found.total_seconds())
     raise UsageError(f"{text[:80]!r} is no period; {expected}")
+
+
+def duration_s(text: str) -> float:
+    """A time that something may take, in seconds: ``90``, ``30s``, ``2h30m``, ``7d``. Raises ``UsageError``."""
+    expected = "30s, 2h30m, 7d, or seconds were expected"
+    try:
+        if text.isascii() and text.isdecimal():
+            return float(text)
+        took = _ZERO - time_of(f"-{text}", _ZERO)
+    except (UsageError, OverflowError) as error:
+        raise UsageError(f"{text[:80]!r} is no duration; {expected}") from error
+    return took.total_seconds()

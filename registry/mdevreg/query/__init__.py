@@ -13,6 +13,7 @@ from mdevreg.errors import MissingExtraError, UsageError
 from mdevreg.query.door import Door
 from mdevreg.query.questions import Answer, Targets, can_migrate, targets, targets_of_stream
 from mdevreg.query.regretting import Regrets, regret
+from mdevreg.query.waiting import can_migrate_when, events
 
 __all__ = [
     "Answer",
@@ -20,6 +21,8 @@ __all__ = [
     "Regrets",
     "Targets",
     "can_migrate",
+    "can_migrate_when",
+    "events",
     "open",
     "regret",
     "targets",

@@ -28,6 +28,7 @@ from mdevreg.rules import Rule
 from mdevreg.stragglers import Stragglers, StragglersAsked
 from mdevreg.trends import Trend, TrendAsked
 from mdevreg.upgrades import UpgradePage, UpgradesAsked
+from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 
 class Door(IntentDoor, Protocol):
@@ -139,6 +140,30 @@ class Door(IntentDoor, Protocol):
 
         Raises ``NotFoundError`` for a driver that no host has.
         """
+        ...
+
+    def webhooks(self) -> WebhookList:
+        """Every subscription to events, oldest first; their secrets are told to nobody."""
+        ...
+
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        """Subscribe to events, from now on; the registry gives the id. Raises ``UsageError``."""
+        ...
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        """End a subscription, with all that waits for it. Raises ``NotFoundError``."""
+        ...
+
+    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
+        """The newest deliveries of events, oldest first, page by page. Raises ``NotFoundError``."""
+        ...
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        """Deliver an event again. Raises ``NotFoundError``, ``UsageError`` for one that waits already."""
+        ...
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        """Have an event of no matter delivered, to see whether the receiver is there. Raises ``NotFoundError``."""
         ...
 
     def close(self) -> None:

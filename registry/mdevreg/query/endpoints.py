@@ -44,6 +44,7 @@ from mdevreg.rules import Rule
 from mdevreg.stragglers import Stragglers
 from mdevreg.trends import Trend
 from mdevreg.upgrades import UpgradePage
+from mdevreg.webhooks import Delivery, DeliveryList, Webhook, WebhookList
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -148,6 +149,10 @@ QUESTIONS: dict[str, Endpoint] = {
     "configurations": Endpoint(
         Configurations, (), (*_TIMES, "where"), "What the types look like that hosts offer, and on how many hosts."
     ),
+    "webhooks": Endpoint(WebhookList, (), (), "Subscriptions to events, and how their deliveries stand."),
+    "deliveries": Endpoint(
+        DeliveryList, (), ("name", "failed", "before", "limit"), "Deliveries of events to webhooks, the newest."
+    ),
     "schema": Endpoint(Schemas, (), ("name",), "The JSON Schema of a message, or the names of all."),
     "distribution": Endpoint(
         Distribution,
@@ -185,6 +190,10 @@ DECISIONS: dict[str, Endpoint] = {
     "end-campaign": Endpoint(Campaign, ("name", "author"), ("reason",), "End a campaign."),
     "put-baseline": Endpoint(Baseline, ("baseline",), (), "Keep a baseline, or its next version."),
     "end-baseline": Endpoint(Baseline, ("name", "author"), ("reason",), "End a baseline."),
+    "add-webhook": Endpoint(Webhook, ("webhook",), (), "Subscribe to events; the id is given."),
+    "remove-webhook": Endpoint(Webhook, ("name", "author"), (), "End a subscription, with all that waits for it."),
+    "redeliver": Endpoint(Delivery, ("name", "author"), (), "Deliver an event again."),
+    "ping-webhook": Endpoint(Delivery, ("name", "author"), (), "Have an event of no matter delivered."),
 }
 
 

@@ -57,6 +57,7 @@ from mdevreg.stragglers import Stragglers, StragglersAsked
 from mdevreg.times import micros
 from mdevreg.trends import Trend, TrendAsked
 from mdevreg.upgrades import UpgradePage, UpgradesAsked
+from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 
 def now_utc() -> datetime:
@@ -198,6 +199,30 @@ class FleetDoor(BehindIntents):
     def report(self, draft: OutcomeDraft) -> OutcomeReport:
         """Report how a real migration ended."""
         return self._behind().report(draft)
+
+    def webhooks(self) -> WebhookList:
+        """Every subscription to events: the registry's."""
+        return self._behind().webhooks()
+
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        """Subscribe to events, from now on."""
+        return self._behind().add_webhook(draft)
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        """End a subscription."""
+        return self._behind().remove_webhook(webhook, author=author)
+
+    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
+        """The newest deliveries of events, oldest first."""
+        return self._behind().deliveries(asked)
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        """Deliver an event again."""
+        return self._behind().redeliver(delivery, author=author)
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        """Have an event of no matter delivered."""
+        return self._behind().ping_webhook(webhook, author=author)
 
     def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
         """The answers to many pairs, all of one snapshot. Problems tell no nearest names: there may be thousands."""

@@ -49,6 +49,7 @@ from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgr
 from mdevreg.query.remote_intents import PATHS, RemoteIntents
 from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
+from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 T = TypeVar("T")
 
@@ -242,6 +243,32 @@ class HttpDoor(RemoteTracking, RemoteIntents):
         refuse_unprintable(draft, "a request")
         return self._post("/v1/outcomes", draft, OutcomeReport, again=False)
 
+    def webhooks(self) -> WebhookList:
+        """Every subscription to events, oldest first."""
+        return self._ask("/v1/webhooks", WebhookList, NOW)
+
+    def add_webhook(self, draft: WebhookDraft) -> Webhook:
+        """Subscribe to events, from now on."""
+        refuse_unprintable(draft, "a request")
+        return self._post("/v1/webhooks", draft, Webhook, again=False)
+
+    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
+        """End a subscription."""
+        return self._named(f"/v1/webhooks/{_segment('webhook', webhook)}/remove", author, Webhook)
+
+    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
+        """The newest deliveries of events, oldest first."""
+        fields: dict[str, Any] = {"name": asked.webhook, "failed": "true" if asked.failed else None}
+        return self._ask("/v1/deliveries", DeliveryList, NOW, **fields, before=asked.before, limit=asked.limit)
+
+    def redeliver(self, delivery: str, *, author: str) -> Delivery:
+        """Deliver an event again."""
+        return self._named(f"/v1/deliveries/{_segment('delivery', delivery)}/redeliver", author, Delivery)
+
+    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
+        """Have an event of no matter delivered."""
+        return self._named(f"/v1/webhooks/{_segment('webhook', webhook)}/ping", author, Delivery)
+
     def close(self) -> None:
         """Close the connections."""
         self._link.close()
@@ -276,6 +303,9 @@ class HttpDoor(RemoteTracking, RemoteIntents):
     def _post(self, path: str, body: Any, kind: type[T], *, again: bool = True) -> T:
         """``again``: asking twice does no more than asking once."""
         return self._decoded(self._link.ask("POST", path, msgspec.json.encode(body), again=again), kind)
+
+    def _named(self, path: str, author: str, kind: type[T]) -> T:
+        return self._post(path, {"author": possible(author)}, kind, again=False)
 
     def _decoded(self, reply: Reply, kind: type[T]) -> T:
         if reply.status not in (200, 201):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,7 +23,8 @@ from mdevreg.addresses import shown
 from mdevreg.blame import Blame
 from mdevreg.decisions import Decision, DecisionDraft, DecisionList, DecisionsAsked
 from mdevreg.differing import DifferenceAsked, DifferencePage, fields_of
-from mdevreg.errors import NotFoundError, RemoteError, UnreachableError, UsageError
+from mdevreg.errors import NotFoundError, RemoteError, StateError, UnreachableError, UsageError
+from mdevreg.event_filter import EventsAsked
 from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, HostView, Moment, Offers, Pair, RuleList
 from mdevreg.fleet import Matrix
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
@@ -35,8 +37,10 @@ from mdevreg.planning.waves.paging import joined
 from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
+from mdevreg.query.event_stream import EventStream
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
+from mdevreg.query.nats_webhooks import NatsWebhooks
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
@@ -66,7 +70,7 @@ def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
     return door
 
 
-class NatsDoor(RemoteTracking, RemoteIntents):
+class NatsDoor(RemoteTracking, RemoteIntents, NatsWebhooks):
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -219,6 +223,10 @@ class NatsDoor(RemoteTracking, RemoteIntents):
         """Report how a real migration ended."""
         return self._decided("report-outcome", "outcome", draft, OutcomeReport)
 
+    def events(self, asked: EventsAsked) -> EventStream:
+        """Events as they are told: ``mdevreg.query.events``."""
+        return EventStream(self._client, self._submit, asked).open()
+
     def close(self) -> None:
         """Close the connection and end the thread."""
         if self._loop.is_closed():
@@ -282,7 +290,13 @@ class NatsDoor(RemoteTracking, RemoteIntents):
         return msgspec.json.decode(reply.data, type=kind)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self._submit(work).result()
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._loop.is_closed():
+            work.close()
+            raise StateError("this door is closed; open another", code="CLOSED")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def _error(headers: dict[str, str], body: bytes) -> Exception:

@@ -21,12 +21,14 @@ from msgspec import Meta
 from mdevreg.addresses import shown
 from mdevreg.compatibility import DEFAULT_STALE_AFTER_S
 from mdevreg.errors import UnreachableError, UsageError
+from mdevreg.event_filter import EventsAsked
 from mdevreg.facts import NOW, HostView, Moment
 from mdevreg.fleet import Brief, FleetView, Order, TargetList
 from mdevreg.knowledge import supports_of
 from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeReport
 from mdevreg.published import decode_state
+from mdevreg.query.event_stream import EventStream
 from mdevreg.query.fleet_cache import FleetCache
 from mdevreg.query.fleet_door import FleetDoor, now_utc
 from mdevreg.query.follower import Follower, ReplicaStatus, now_us
@@ -130,6 +132,10 @@ class ReplicaDoor(FleetDoor):
         with self._told():
             check(watch, self.view)
         return self._watchers.subscribe(watch, self.view)
+
+    def events(self, asked: EventsAsked) -> EventStream:
+        """Events as the registry tells them: ``mdevreg.query.events``."""
+        return self._registry().events(asked)
 
     def status(self) -> ReplicaStatus:
         """How good this replica is."""

@@ -43,6 +43,7 @@ from mdevreg.trends import MAX_OVER_S, TrendAsked
 from mdevreg.upgrades import DEFAULT_UPGRADES, UpgradesAsked
 from mdevreg.verdict import Outcome
 from mdevreg.wanted import wanted_in
+from mdevreg.webhooks import WebhookDraft
 
 #: The version of questions, decisions and their replies. 1.1: batches, pages, schemas; fields that an endpoint does
 #: not take are refused.
@@ -95,6 +96,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     offset: Count | None = None
     max_bytes: Annotated[int, Meta(ge=MIN_BYTES, le=MAX_BYTES)] | None = None
     capacity: bool | None = None
+    failed: bool | None = None
     from_as_of: Time | None = None
     from_known_at: Count | Time | None = None
     by: By | None = None
@@ -247,6 +249,7 @@ class Decide(Strict, frozen=True):
     campaign: CampaignDraft | None = None
     baseline: BaselineDraft | None = None
     reason: Remark | None = None
+    webhook: WebhookDraft | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, omit_defaults=True):

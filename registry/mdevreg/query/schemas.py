@@ -19,6 +19,7 @@ from mdevreg import wire
 from mdevreg.answering import Answer
 from mdevreg.decisions import Decision
 from mdevreg.errors import DecodeError, NotFoundError
+from mdevreg.events import DATA, PREFIX, Event
 from mdevreg.knowledge import Amendment
 from mdevreg.nearest import nearest
 from mdevreg.profiles import Profile
@@ -66,7 +67,20 @@ _BODY = reduce(or_, (_BODIES.get(each, each) for each in get_args(Body)))
 
 _DECISION = _whole(Decision, answer=Answer)
 
-_MESSAGES: dict[str, type[msgspec.Struct]] = {
+
+def _event(kind: str, data: type[msgspec.Struct]) -> Any:
+    """The event with the data of one type spelt out."""
+    declared = [(field.name, field.type) for field in structs.fields(Event) if field.name not in ("type", "data")]
+    name = "".join(word.capitalize() for word in kind.replace(".", "_").split("_")) + "Event"
+    own = {"__doc__": data.__doc__}
+    return msgspec.defstruct(
+        name, [*declared, ("data", data)], namespace=own, tag_field="type", tag=f"{PREFIX}{kind}", frozen=True
+    )
+
+
+_EVENT: Any = reduce(or_, (_event(kind, data) for kind, data in DATA.items()))
+
+_MESSAGES: dict[str, Any] = {
     "record": _whole(Record, body=_BODY),
     "beat": Beat,
     "fleet.host": _whole(HostState, facts=HostFacts | None, parents=dict[Path, Parent]),
@@ -74,8 +88,11 @@ _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "fleet.amendment": Amendment,
     "fleet.presence": Presence,
     "fleet.digest": FleetDigest,
+    "event": _EVENT,
     "error": ErrorBody,
 }
+#: Of what is several structs: one line on all of them.
+_ABOUT = {"event": Event.__doc__}
 _ENDPOINTS = {**QUESTIONS, **DECISIONS}
 
 #: Every name, in the order that lists have.
@@ -91,7 +108,7 @@ def about(name: str) -> str:
     """One line on a message. Raises ``NotFoundError``."""
     endpoint, part = _endpoint(name)
     if endpoint is None:
-        return (_MESSAGES[name].__doc__ or "").partition("\n")[0].replace("``", "`")
+        return (_ABOUT.get(name) or _MESSAGES[name].__doc__ or "").partition("\n")[0].replace("``", "`")
     return endpoint.about if part == "request" else f"Its reply: {endpoint.reply.__name__}."
 
 
@@ -142,7 +159,7 @@ def _endpoint(name: str) -> tuple[Endpoint | None, str]:
     return _ENDPOINTS[endpoint], part
 
 
-def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+def _schema(kind: Any) -> dict[str, Any]:
     schema: dict[str, Any] = msgspec.json.schema(kind, ref_template=_REF)
     return schema
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mdevreg.query.door import Door
 from mdevreg_server.answers import NearbyDoor
 from mdevreg_server.deciding import Decisions
+from mdevreg_server.event_tally import EventTally
 from mdevreg_server.http.health import AskStream
 from mdevreg_server.tally import Tally
 
@@ -25,7 +26,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
 
     ``near``: a door to a fleet in memory, which is asked first, and inline; ``replica_age_s``: how old that fleet is,
     ``None`` while none answers. ``attached``: whether ingest is at work. ``engine``: for reading. ``now_us``: the
-    registry's clock, µs UTC.
+    registry's clock, µs UTC. ``events``: how telling them goes.
     """
 
     door: Door
@@ -38,3 +39,4 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     now_us: Callable[[], int]
     near: NearbyDoor | None = None
     replica_age_s: Callable[[], float | None] = _unknown
+    events: EventTally = msgspec.field(default_factory=EventTally)

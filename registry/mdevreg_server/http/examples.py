@@ -44,3 +44,10 @@ BASELINE: dict[str, Any] = {
     "author": "alice",
 }
 END_INTENT: dict[str, Any] = {"author": "alice", "reason": "superseded"}
+WEBHOOK: dict[str, Any] = {
+    "url": "https://receiver.example/mdevreg",
+    "events": "driver.* device.stranded site=a",
+    "secret": "whsec_bm90IGEgc2VjcmV0LCBidXQgYW4gZXhhbXBsZQ==",
+    "author": "alice",
+}
+BY: dict[str, Any] = {"author": "alice"}

@@ -35,7 +35,7 @@ class Face:
             Questions(gate, asker, behind.tally, behind.decisions, say),
             gate,
             Health(behind.engine, behind.stream, attached=behind.attached, now_us=behind.now_us),
-            Figures(behind.tally, behind.replica_age_s),
+            Figures(behind.tally, behind.replica_age_s, behind.events),
             say=say,
         )
         self._serving, self._listening, self._say = Serving(app, listening), listening, say

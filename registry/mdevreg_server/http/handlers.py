@@ -23,13 +23,14 @@ from mdevreg.query.gathered import WORTH_IT
 from mdevreg.query.requests import Ask, Decide, PairAsked
 from mdevreg.reasons import explained
 from mdevreg.rules import Rule
+from mdevreg.webhooks import WebhookDraft
 from mdevreg_server.answers import answer, decide
 from mdevreg_server.deciding import Decisions
 from mdevreg_server.http.asking import Asker
 from mdevreg_server.http.edge import named
 from mdevreg_server.http.forms import JSON, Rendered, chosen, query_of, render, response
 from mdevreg_server.http.gate import HTTP, Gate
-from mdevreg_server.http.models import MAX_EXPLAINED, CanMigrate, End, EndIntent, Explained, ExplainedAnswers
+from mdevreg_server.http.models import MAX_EXPLAINED, By, CanMigrate, End, EndIntent, Explained, ExplainedAnswers
 from mdevreg_server.http.problems import RefusedError
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.tokens import Scope
@@ -37,6 +38,12 @@ from mdevreg_server.tally import Tally
 
 T = TypeVar("T")
 
+#: What is posted about one webhook or delivery: path, endpoint, and which part of the path names it.
+NAMED = (
+    ("/v1/webhooks/{webhook:str}/remove", "remove-webhook", "webhook"),
+    ("/v1/webhooks/{webhook:str}/ping", "ping-webhook", "webhook"),
+    ("/v1/deliveries/{delivery:str}/redeliver", "redeliver", "delivery"),
+)
 #: Pairs of a batch that are answered in one go, where each blocks: then others have their turn, or the time is over.
 AT_ONCE = 50
 #: Names below these have no slashes.
@@ -69,6 +76,11 @@ class Questions:
             post("/v1/baselines")(self._guarded("write", self.put_baseline)),
             post("/v1/baselines/{name:str}/end", status_code=200)(
                 self._guarded("write", partial(self.end_intent, "end-baseline"))
+            ),
+            post("/v1/webhooks")(self._guarded("write", self.add_webhook)),
+            *(
+                post(path, status_code=200)(self._guarded("write", partial(self.named, endpoint, field)))
+                for path, endpoint, field in NAMED
             ),
         ]
 
@@ -169,6 +181,18 @@ class Questions:
         end = _by(await _posted(request, EndIntent), request)
         name = named(str(request.path_params["name"]))
         return await self._decide(request, endpoint, Decide(name=name, author=end.author, reason=end.reason), 200)
+
+    async def add_webhook(self, request: HTTP) -> Response[bytes]:
+        """Subscribe to events. With a token it is the token's name that subscribes."""
+        draft, who = await _posted(request, WebhookDraft), request.scope.get("auth")
+        draft = draft if who is None else structs.replace(draft, author=who)
+        return await self._decide(request, "add-webhook", Decide(webhook=draft), 201)
+
+    async def named(self, endpoint: str, field: str, request: HTTP) -> Response[bytes]:
+        """Something about a webhook or delivery that the path names."""
+        by, who = await _posted(request, By), request.scope.get("auth")
+        name = named(str(request.path_params[field]))
+        return await self._decide(request, endpoint, Decide(name=name, author=who or by.author), 200)
 
     async def _decide(self, request: HTTP, endpoint: str, asked: Decide, status: int) -> Response[bytes]:
         form = chosen(request, listed=False)

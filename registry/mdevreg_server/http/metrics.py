@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from mdevreg.clocks import seconds
+from mdevreg_server.event_tally import EventTally
 from mdevreg_server.http.health import Stream, Vitals
 from mdevreg_server.tally import Tally
 
@@ -61,19 +62,39 @@ def _none() -> float | None:
     return None
 
 
+class Events(Collector):
+    """Events that were published, and attempts to deliver them."""
+
+    def __init__(self, tally: EventTally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterable[Metric]:
+        """As Prometheus' library asks for it."""
+        told = CounterMetricFamily("mdevreg_events_published", "Events that were published.", labels=("type",))
+        sent = CounterMetricFamily("mdevreg_webhook_attempts", "Attempts to deliver events.", labels=("outcome",))
+        for family, counts in ((told, self._tally.published), (sent, self._tally.deliveries)):
+            for label, count in sorted(dict(counts).items()):
+                family.add_metric((label,), count)
+            yield family
+
+
 class Figures:
     """All figures of one registry. ``replica_age_s``: how old the fleet in memory is, where one serves answers."""
 
-    def __init__(self, tally: Tally, replica_age_s: Callable[[], float | None] = _none) -> None:
+    def __init__(
+        self, tally: Tally, replica_age_s: Callable[[], float | None] = _none, events: EventTally | None = None
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._replica_age_s = replica_age_s
+        self._replica_age_s, self._events = replica_age_s, events or EventTally()
         self.requests = Requests(self._registry)
         self._registry.register(Verdicts(tally))
+        self._registry.register(Events(self._events))
 
     def text(self, vitals: Vitals | None, stream: Stream | None, now_us: int) -> bytes:
         """The whole page. What does not answer has no figures but its own absence."""
         gauges = CollectorRegistry()
-        gauges.register(_Gauges(list(_gauges(vitals, stream, now_us, self._replica_age_s))))
+        told = _events(vitals, self._events)
+        gauges.register(_Gauges([*_gauges(vitals, stream, now_us, self._replica_age_s), *told]))
         return generate_latest(self._registry) + generate_latest(gauges)
 
 
@@ -114,6 +135,13 @@ def _lag(vitals: Vitals, stream: Stream, now_us: int) -> Iterator[Metric]:
     yield _gauge("ingest_waiting_messages", "Messages in the stream that are not applied yet.", waiting)
     text = "Time since the last commit while messages wait; 0: nothing waits."
     yield _gauge("ingest_lag_seconds", text, max(0.0, since_us / 1e6) if waiting else 0.0)
+
+
+def _events(vitals: Vitals | None, events: EventTally) -> Iterator[Metric]:
+    """Only where events are told: one of several registries does that."""
+    if vitals is not None and events.position is not None:
+        behind = max(0, vitals.position - events.position)
+        yield _gauge("events_waiting_entries", "Log entries whose events are not published yet.", behind)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -104,3 +104,9 @@ class EndIntent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     author: Line
     reason: Remark = ""
+
+
+class By(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who asks for something about a webhook or a delivery."""
+
+    author: Line

@@ -20,9 +20,10 @@ from mdevreg.query.requests import Ask
 from mdevreg.query.schemas import spelt_out
 from mdevreg.reasons import Explanation
 from mdevreg.rules import Rule
+from mdevreg.webhooks import Delivery, Webhook, WebhookDraft
 from mdevreg_server.http import examples
 from mdevreg_server.http.forms import CSV, JSON, NDJSON
-from mdevreg_server.http.models import CanMigrate, End, EndIntent, ExplainedAnswers
+from mdevreg_server.http.models import By, CanMigrate, End, EndIntent, ExplainedAnswers
 from mdevreg_server.http.problems import PROBLEM, ProblemDetails
 from mdevreg_server.http.routes import ROUTES, Route
 from mdevreg_server.http.sheets import names_of
@@ -45,6 +46,10 @@ _STRUCTS = (
     OutcomeReport,
     ProblemDetails,
     Rule,
+    By,
+    Delivery,
+    Webhook,
+    WebhookDraft,
 )
 _ABOUT = {
     "as_of": "What was true on the hosts then; without it: now.",
@@ -60,6 +65,7 @@ _ABOUT = {
     "offset": "So many bytes of the first entry's body are had.",
     "max_bytes": "Bytes of bodies in one page.",
     "capacity": "Free instances count too.",
+    "failed": "Only deliveries that were given up.",
     "stale_after_s": f"Hosts silent for longer make a verdict unknown, in seconds; default {DEFAULT_STALE_AFTER_S:g}.",
     "limit": "At most so many rows; of a history, the last ones.",
     "cursor": "`next` of the page before.",
@@ -91,10 +97,15 @@ _ABOUT = {
     "reload": "Only the driver is loaded anew: what is under other drivers of a host stays.",
     "state": "Only hosts that stand so: elsewhere, rolled_back, offers_nothing, pending, upgraded.",
 }
+#: What a part of a path names, and an example.
+_NAMED = {
+    "rule": ("A rule's id.", "r42"),
+    "name": ("The name of a campaign or baseline.", "to-580"),
+    "webhook": ("A subscription's id.", "w0a1b2c3d"),
+    "delivery": ("A delivery's id.", "42"),
+}
 #: What makes an entry of the log that has a name.
-_CREATING = ("addRule", "recordDecision", "reportOutcome", "createCampaign", "putBaseline")
-#: What the names in paths of posts are, and an example.
-_NAMED = {"rule": ("A rule's id.", "r42"), "name": ("The name of a campaign or baseline.", "to-580")}
+_CREATING = ("addRule", "recordDecision", "reportOutcome", "createCampaign", "putBaseline", "addWebhook")
 _ERRORS = {
     400: "The request can't be meant: a parameter that is unknown, missing or out of bounds; an ambiguous name.",
     401: "A token is needed.",
@@ -139,7 +150,10 @@ def document(version: str, url: str) -> dict[str, Any]:
     paths["/v1/baselines"]["post"] = _posted(
         "putBaseline", "Keep a baseline, or its next version.", refs[BaselineDraft], examples.BASELINE, refs[Baseline]
     )
-    paths |= _others(refs)
+    paths["/v1/webhooks"]["post"] = _posted(
+        "addWebhook", "Subscribe to events; the id is given.", refs[WebhookDraft], examples.WEBHOOK, refs[Webhook]
+    )
+    paths |= _others(refs) | _of_webhooks(refs)
     del components["Ask"]  # the questions' fields, each of which is a parameter
     return {
         "openapi": "3.1.0",
@@ -179,6 +193,18 @@ def _others(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
             "get": _plain("readyz", "Database and broker answer.", {"200": {"description": "They do."}} | _failed(503))
         },
         "/metrics": {"get": _plain("metrics", "Prometheus' text format.", {"200": {"description": "The figures."}})},
+    }
+
+
+def _of_webhooks(refs: dict[Any, Any]) -> dict[str, dict[str, Any]]:
+    asked = {
+        "/v1/webhooks/{webhook}/remove": ("removeWebhook", "End a subscription.", Webhook, "webhook"),
+        "/v1/webhooks/{webhook}/ping": ("pingWebhook", "Have an event of no matter delivered.", Delivery, "webhook"),
+        "/v1/deliveries/{delivery}/redeliver": ("redeliver", "Deliver an event again.", Delivery, "delivery"),
+    }
+    return {
+        path: {"post": _posted(identity, about, refs[By], examples.BY, refs[reply], named=named)}
+        for path, (identity, about, reply, named) in asked.items()
     }
 
 

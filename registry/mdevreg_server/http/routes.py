@@ -130,6 +130,8 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/plan/upgrade", "plan-upgrade", example={"where": "site=a", "driver": "mtty 3"}),
     _route("/v1/plan/waves", "plan-waves", example={"where": "site=a", "driver": "mtty 3", "at_once": "2"}),
     _route("/v1/islands", "islands", rows="islands", example={"where": "site=a"}),
+    _route("/v1/webhooks", "webhooks", rows="webhooks"),
+    _route("/v1/deliveries", "deliveries", rows="deliveries"),
     _route("/v1/pair", "pair", example={"device": "hv-a-05/mtty/mtty-2", "host": "hv-a-10"}),
     _route("/v1/candidates", "candidates", example={"device": "hv-a-05/mtty/mtty-2"}),
     _route("/v1/loading", "loading", example={"format": "mtty"}),
