@@ -37,27 +37,21 @@ from mdevreg.fleet.spreading import shares_in
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.moments import snapshot_of
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, listed
-from mdevreg.planning.asked import IslandsAsked, Planner, UpgradeAsked, WavesAsked
-from mdevreg.planning.forecast import UpgradeForecast
-from mdevreg.planning.islands import Islands
-from mdevreg.planning.waves.ordering import Progress
-from mdevreg.planning.waves.paging import Plans
-from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswer, BriefAnswers, one_by_one, problem_of
 from mdevreg.query.behind_intents import BehindIntents
+from mdevreg.query.behind_webhooks import BehindWebhooks
 from mdevreg.query.door import Door
 from mdevreg.query.fleet_pages import page_of
+from mdevreg.query.fleet_planning import FleetPlanning
 from mdevreg.query.mapping import AcceptedKinds
 from mdevreg.query.names import possible
 from mdevreg.query.pages import PageAsked, TargetPage, page_for
-from mdevreg.query.planning import islands, plan_upgrade, plan_waves, silent
 from mdevreg.records import DriverBuild
 from mdevreg.rules import Rule, Scope
 from mdevreg.stragglers import Stragglers, StragglersAsked
 from mdevreg.times import micros
 from mdevreg.trends import Trend, TrendAsked
 from mdevreg.upgrades import UpgradePage, UpgradesAsked
-from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 
 def now_utc() -> datetime:
@@ -65,7 +59,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class FleetDoor(BehindIntents):
+class FleetDoor(BehindIntents, BehindWebhooks, FleetPlanning):
     """``mdevreg.query.door.Door`` over an index. ``view``: its newest snapshot; ``behind``: who knows the rest.
 
     ``patient``: errors about unknown names tell the nearest known ones; else they have them looked for later
@@ -77,9 +71,8 @@ class FleetDoor(BehindIntents):
     def __init__(
         self, view: Callable[[], FleetView], behind: Callable[[], Door], *, clock: Callable[[], datetime] = now_utc
     ) -> None:
+        super().__init__()
         self._view, self._behind, self._clock = view, behind, clock
-        self._planner = Planner()
-        self.plans = Plans()
 
     def hosts(self, moment: Moment) -> Hosts:
         """Every host, by hostname, then id."""
@@ -200,30 +193,6 @@ class FleetDoor(BehindIntents):
         """Report how a real migration ended."""
         return self._behind().report(draft)
 
-    def webhooks(self) -> WebhookList:
-        """Every subscription to events: the registry's."""
-        return self._behind().webhooks()
-
-    def add_webhook(self, draft: WebhookDraft) -> Webhook:
-        """Subscribe to events, from now on."""
-        return self._behind().add_webhook(draft)
-
-    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
-        """End a subscription."""
-        return self._behind().remove_webhook(webhook, author=author)
-
-    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
-        """The newest deliveries of events, oldest first."""
-        return self._behind().deliveries(asked)
-
-    def redeliver(self, delivery: str, *, author: str) -> Delivery:
-        """Deliver an event again."""
-        return self._behind().redeliver(delivery, author=author)
-
-    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
-        """Have an event of no matter delivered."""
-        return self._behind().ping_webhook(webhook, author=author)
-
     def briefs(self, pairs: Sequence[Asked], moment: Moment, *, stale_after_s: float, now: datetime) -> BriefAnswers:
         """The answers to many pairs, all of one snapshot. Problems tell no nearest names: there may be thousands."""
         if moment != NOW:
@@ -251,27 +220,6 @@ class FleetDoor(BehindIntents):
             entry = view.directory.host(possible(host))
         accepted = view.accepting(entry.host, now_us=micros(now))
         return AcceptedKinds(entry.host, entry.hostname, accepted, view.position, now)
-
-    def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:
-        """What an upgrade would do; nothing is written."""
-        if asked.moment != NOW:
-            return plan_upgrade(self._behind(), asked, now=now)
-        with self._told():
-            return self._planner.forecast(self._view(), asked, now=now, answered=now)
-
-    def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:
-        """An order of an upgrade."""
-        if asked.moment != NOW:
-            return plan_waves(self._behind(), asked, now=now, progress=progress)
-        with self._told():
-            return self._planner.waves(self._view(), asked, now=now, answered=now, progress=progress)
-
-    def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:
-        """The fleet as a graph of kinds."""
-        if asked.moment != NOW:
-            return islands(self._behind(), asked, now=now)
-        with self._told():
-            return self._planner.islands(self._view(), asked, now=now, answered=now)
 
     def _snapshot(self, view: FleetView) -> str:
         return snapshot_of(view.position, self._clock())

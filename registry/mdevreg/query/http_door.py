@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import structs
@@ -33,23 +33,17 @@ from mdevreg.facts import (
 from mdevreg.fleet import Matrix
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
-from mdevreg.planning.asked import IslandsAsked, UpgradeAsked, WavesAsked
-from mdevreg.planning.forecast import UpgradeForecast
-from mdevreg.planning.islands import Islands
-from mdevreg.planning.waves.ordering import Progress
-from mdevreg.planning.waves.paging import joined
-from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.http_link import Link, Reply
+from mdevreg.query.http_webhooks import HttpWebhooks
 from mdevreg.query.mapping import AcceptedKinds
-from mdevreg.query.names import possible
+from mdevreg.query.names import possible, segment
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
-from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
 from mdevreg.query.remote_intents import PATHS, RemoteIntents
+from mdevreg.query.remote_planning import RemotePlanning
 from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
-from mdevreg.webhooks import DeliveriesAsked, Delivery, DeliveryList, Webhook, WebhookDraft, WebhookList
 
 T = TypeVar("T")
 
@@ -59,6 +53,8 @@ MAX_BODY_BYTES = 1024 * 1024
 HOSTS_AT_ONCE = 100_000
 
 
+#: Where plans are asked for.
+_PLANNED = {"plan-upgrade": "/v1/plan/upgrade", "plan-waves": "/v1/plan/waves", "islands": "/v1/islands"}
 _TRACKED = {
     "distribution": "/v1/drivers/distribution",
     "trend": "/v1/drivers/trend",
@@ -92,7 +88,7 @@ def open_http(url: str, *, timeout_s: float, creds: str | None) -> HttpDoor:
     return HttpDoor(link)
 
 
-class HttpDoor(RemoteTracking, RemoteIntents):
+class HttpDoor(RemoteTracking, RemoteIntents, RemotePlanning, HttpWebhooks):
     """``mdevreg.query.door.Door``, ``NearDoor`` and ``PagingDoor`` over HTTP."""
 
     def __init__(self, link: Link) -> None:
@@ -110,7 +106,7 @@ class HttpDoor(RemoteTracking, RemoteIntents):
 
     def host(self, name: str, moment: Moment) -> HostView:
         """Everything known of one host."""
-        return self._ask(f"/v1/hosts/{_segment('host', name)}", HostView, moment)
+        return self._ask(f"/v1/hosts/{segment('host', name)}", HostView, moment)
 
     def pair(self, device: str, host: str, moment: Moment) -> Pair:
         """A source, and all that one target host offers."""
@@ -122,7 +118,7 @@ class HttpDoor(RemoteTracking, RemoteIntents):
 
     def history(self, name: str, moment: Moment, limit: int, kind: HistoryKind | None = None) -> History:
         """The last ``limit`` changes of what has that name, oldest first."""
-        path = f"/v1/history/{_segment('host, device, driver, type or rule', name)}"
+        path = f"/v1/history/{segment('host, device, driver, type or rule', name)}"
         return self._ask(path, History, moment, limit=limit, kind=kind)
 
     def diff(self, asked: DifferenceAsked) -> DifferencePage:
@@ -158,27 +154,7 @@ class HttpDoor(RemoteTracking, RemoteIntents):
 
     def accepting(self, host: str, *, now: datetime) -> AcceptedKinds:  # noqa: ARG002
         """What would become of each kind of the fleet at a host."""
-        return self._ask(f"/v1/hosts/{_segment('host', host)}/accepting", AcceptedKinds, NOW)
-
-    def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:  # noqa: ARG002
-        """What an upgrade would do; nothing is written."""
-        return self._ask(
-            "/v1/plan/upgrade", UpgradeForecast, asked.moment, longer_s=FORECAST_S, **upgrade_fields(asked)
-        )
-
-    def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:  # noqa: ARG002
-        """An order of an upgrade, planned by the registry."""
-
-        def page(cursor: str | None) -> UpgradeWaves:
-            return self._ask(
-                "/v1/plan/waves", UpgradeWaves, asked.moment, longer_s=WAVES_S, **waves_fields(asked), cursor=cursor
-            )
-
-        return joined(every_page(page))
-
-    def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:  # noqa: ARG002
-        """The fleet as a graph of kinds."""
-        return self._ask("/v1/islands", Islands, asked.moment, longer_s=FORECAST_S, where=words_of(asked.where) or None)
+        return self._ask(f"/v1/hosts/{segment('host', host)}/accepting", AcceptedKinds, NOW)
 
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
@@ -217,7 +193,7 @@ class HttpDoor(RemoteTracking, RemoteIntents):
     def end_rule(self, rule: str, *, at: datetime | None, author: str) -> Rule:
         """End a rule at a time, ``None`` = now."""
         body = {"author": possible(author), "at": at}
-        return self._post(f"/v1/rules/{_segment('rule', rule)}/end", body, Rule, again=False)
+        return self._post(f"/v1/rules/{segment('rule', rule)}/end", body, Rule, again=False)
 
     def decisions(self, asked: DecisionsAsked) -> DecisionList:
         """The newest of some recorded answers, oldest first."""
@@ -225,7 +201,7 @@ class HttpDoor(RemoteTracking, RemoteIntents):
 
     def decision(self, name: str) -> Decision:
         """The recorded answer of that id, as it was told."""
-        return self._ask(f"/v1/decisions/{_segment('decision', name)}", Decision, NOW)
+        return self._ask(f"/v1/decisions/{segment('decision', name)}", Decision, NOW)
 
     def record(self, draft: DecisionDraft) -> Decision:
         """Have a question answered, and the answer recorded."""
@@ -243,32 +219,6 @@ class HttpDoor(RemoteTracking, RemoteIntents):
         refuse_unprintable(draft, "a request")
         return self._post("/v1/outcomes", draft, OutcomeReport, again=False)
 
-    def webhooks(self) -> WebhookList:
-        """Every subscription to events, oldest first."""
-        return self._ask("/v1/webhooks", WebhookList, NOW)
-
-    def add_webhook(self, draft: WebhookDraft) -> Webhook:
-        """Subscribe to events, from now on."""
-        refuse_unprintable(draft, "a request")
-        return self._post("/v1/webhooks", draft, Webhook, again=False)
-
-    def remove_webhook(self, webhook: str, *, author: str) -> Webhook:
-        """End a subscription."""
-        return self._named(f"/v1/webhooks/{_segment('webhook', webhook)}/remove", author, Webhook)
-
-    def deliveries(self, asked: DeliveriesAsked) -> DeliveryList:
-        """The newest deliveries of events, oldest first."""
-        fields: dict[str, Any] = {"name": asked.webhook, "failed": "true" if asked.failed else None}
-        return self._ask("/v1/deliveries", DeliveryList, NOW, **fields, before=asked.before, limit=asked.limit)
-
-    def redeliver(self, delivery: str, *, author: str) -> Delivery:
-        """Deliver an event again."""
-        return self._named(f"/v1/deliveries/{_segment('delivery', delivery)}/redeliver", author, Delivery)
-
-    def ping_webhook(self, webhook: str, *, author: str) -> Delivery:
-        """Have an event of no matter delivered."""
-        return self._named(f"/v1/webhooks/{_segment('webhook', webhook)}/ping", author, Delivery)
-
     def close(self) -> None:
         """Close the connections."""
         self._link.close()
@@ -280,6 +230,9 @@ class HttpDoor(RemoteTracking, RemoteIntents):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _planned(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any], longer_s: float) -> T:
+        return self._ask(_PLANNED[endpoint], kind, moment, longer_s=longer_s, **fields)
 
     def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
         return self._ask(_TRACKED[endpoint], kind, moment, **fields)
@@ -304,9 +257,6 @@ class HttpDoor(RemoteTracking, RemoteIntents):
         """``again``: asking twice does no more than asking once."""
         return self._decoded(self._link.ask("POST", path, msgspec.json.encode(body), again=again), kind)
 
-    def _named(self, path: str, author: str, kind: type[T]) -> T:
-        return self._post(path, {"author": possible(author)}, kind, again=False)
-
     def _decoded(self, reply: Reply, kind: type[T]) -> T:
         if reply.status not in (200, 201):
             raise _error(reply, self._link.shown)
@@ -322,14 +272,7 @@ def _without(asked: TimelineAsked) -> dict[str, Any]:
 
 def _filled(path: str, fields: dict[str, Any]) -> str:
     """A path with the name in it, if it has one: that is no field any more."""
-    return path.replace("{name}", _segment(path.split("/")[2], fields.pop("name"))) if "{name}" in path else path
-
-
-def _segment(kind: str, name: str) -> str:
-    """A name as one part of a path."""
-    if not name:
-        raise NotFoundError(kind, name)
-    return quote(possible(name), safe="")
+    return path.replace("{name}", segment(path.split("/")[2], fields.pop("name"))) if "{name}" in path else path
 
 
 def _text(value: object) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
-from mdevreg.errors import UsageError
+from mdevreg.errors import NotFoundError, UsageError
 
 #: Control characters and halves of surrogate pairs: no record has them, and no database or message takes them.
 _IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -16,3 +17,10 @@ def possible(name: str) -> str:
     if found is not None:
         raise UsageError(f"nothing is named {name[:80]!r}: it has the character U+{ord(found[0]):04X}")
     return name
+
+
+def segment(kind: str, name: str) -> str:
+    """A name as one part of a path."""
+    if not name:
+        raise NotFoundError(kind, name)
+    return quote(possible(name), safe="")

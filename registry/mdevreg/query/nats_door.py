@@ -29,12 +29,6 @@ from mdevreg.facts import Candidates, Drivers, History, HistoryKind, Hosts, Host
 from mdevreg.fleet import Matrix
 from mdevreg.logged import LogAsked, LogPage, TimelineAsked, TimelinePage
 from mdevreg.outcomes import OutcomeDraft, OutcomeList, OutcomeReport, OutcomesAsked, refuse_unprintable
-from mdevreg.planning.asked import IslandsAsked, UpgradeAsked, WavesAsked
-from mdevreg.planning.forecast import UpgradeForecast
-from mdevreg.planning.islands import Islands
-from mdevreg.planning.waves.ordering import Progress
-from mdevreg.planning.waves.paging import joined
-from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import Asked, BriefAnswers
 from mdevreg.query.connection import connect, end_others
 from mdevreg.query.event_stream import EventStream
@@ -43,8 +37,8 @@ from mdevreg.query.names import possible
 from mdevreg.query.nats_webhooks import NatsWebhooks
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
-from mdevreg.query.planning import FORECAST_S, WAVES_S, every_page, silent, upgrade_fields, waves_fields
 from mdevreg.query.remote_intents import RemoteIntents
+from mdevreg.query.remote_planning import RemotePlanning
 from mdevreg.query.requests import ErrorBody
 from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
@@ -70,7 +64,7 @@ def open_nats(url: str, *, timeout_s: float, creds: str | None) -> NatsDoor:
     return door
 
 
-class NatsDoor(RemoteTracking, RemoteIntents, NatsWebhooks):
+class NatsDoor(RemoteTracking, RemoteIntents, RemotePlanning, NatsWebhooks):
     """``mdevreg.query.door.Door`` over the services API."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -171,25 +165,6 @@ class NatsDoor(RemoteTracking, RemoteIntents, NatsWebhooks):
         """What would become of each kind of the fleet at a host."""
         return self._asked_now("accepting", AcceptedKinds, host=host)
 
-    def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:  # noqa: ARG002
-        """What an upgrade would do; nothing is written."""
-        timeout_s = self._timeout_s + FORECAST_S
-        return self._ask("plan-upgrade", UpgradeForecast, asked.moment, timeout_s=timeout_s, **upgrade_fields(asked))
-
-    def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:  # noqa: ARG002
-        """An order of an upgrade, planned by the registry."""
-
-        def page(cursor: str | None) -> UpgradeWaves:
-            fields = waves_fields(asked) if cursor is None else {"cursor": cursor, **waves_fields(asked)}
-            return self._ask("plan-waves", UpgradeWaves, asked.moment, timeout_s=self._timeout_s + WAVES_S, **fields)
-
-        return joined(every_page(page))
-
-    def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:  # noqa: ARG002
-        """The fleet as a graph of kinds."""
-        where = words_of(asked.where) or None
-        return self._ask("islands", Islands, asked.moment, timeout_s=self._timeout_s + FORECAST_S, where=where)
-
     def rules(self, moment: Moment) -> RuleList:
         """Every operators' rule that was known, ended ones included, oldest first."""
         return self._ask("rules", RuleList, moment)
@@ -245,6 +220,9 @@ class NatsDoor(RemoteTracking, RemoteIntents, NatsWebhooks):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _planned(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any], longer_s: float) -> T:
+        return self._ask(endpoint, kind, moment, timeout_s=self._timeout_s + longer_s, **fields)
 
     def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
         return self._ask(endpoint, kind, moment, timeout_s=self._timeout_s + BLAME_S, **fields)
