@@ -41,6 +41,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("host", name=op.f("pk_host_doubt")),
     )
     op.create_table(
+        "campaign_news",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_campaign_news")),
+    )
+    op.create_table(
         "webhook",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
@@ -77,5 +83,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("webhook_delivery")
     op.drop_table("webhook")
+    op.drop_table("campaign_news")
     op.drop_table("host_doubt")
     op.drop_table("event_mark")

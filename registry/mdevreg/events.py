@@ -150,6 +150,30 @@ class CampaignTold(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class CampaignProgressed(msgspec.Struct, frozen=True):
+    """How far a campaign came: its hosts by state. ``expected_end``: by the pace of late; ``None``: not known."""
+
+    name: str
+    hosts: int
+    upgraded: int
+    pending: int = 0
+    offers_nothing: int = 0
+    elsewhere: int = 0
+    rolled_back: int = 0
+    deadline: datetime | None = None
+    expected_end: datetime | None = None
+
+
+class CampaignDeviated(msgspec.Struct, frozen=True):
+    """What is left of a campaign's plan would leave devices without a place to go: why, the first ones; none: it holds.
+
+    ``mdevreg plan check NAME`` tells all.
+    """
+
+    name: str
+    endangering: tuple[str, ...] = ()
+
+
 #: What ``data`` holds, by type without its prefix.
 DATA: dict[str, type[msgspec.Struct]] = {
     "driver.changed": DriverChanged,
@@ -165,6 +189,12 @@ DATA: dict[str, type[msgspec.Struct]] = {
     "host.conflict": HostConflict,
     "campaign.created": CampaignTold,
     "campaign.ended": CampaignTold,
+    "campaign.progressed": CampaignProgressed,
+    "campaign.completed": CampaignProgressed,
+    "campaign.in_danger": CampaignProgressed,
+    "campaign.overdue": CampaignProgressed,
+    "campaign.deviated": CampaignDeviated,
+    "campaign.on_course": CampaignDeviated,
 }
 #: Asked for by a person, of one subscription: whether its receiver is there.
 PING = "webhook.ping"

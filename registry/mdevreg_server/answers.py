@@ -132,6 +132,9 @@ ENDPOINTS: dict[str, Endpoint] = {
     "plan-waves": lambda door, ask: planning.waves_page(
         door, ask.waves, now=datetime.now(UTC), cursor=ask.cursor, limit=ask.limit
     ),
+    "plan-check": lambda door, ask: planning.check_plan(
+        door, ask.need("name"), now=datetime.now(UTC), moment=ask.moment
+    ),
     "islands": lambda door, ask: planning.islands(door, ask.islands, now=datetime.now(UTC)),
     "campaigns": lambda door, ask: door.campaigns(ask.moment),
     "campaign": lambda door, ask: door.campaign(ask.need("name"), ask.moment),
@@ -174,6 +177,7 @@ NEAR = frozenset(
         "distribution",
         "islands",
         "matrix",
+        "plan-check",
         "plan-upgrade",
         "plan-waves",
         "targets",

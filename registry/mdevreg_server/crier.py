@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,15 +31,18 @@ from mdevreg.errors import MdevregError, StateError
 from mdevreg.events import Event, event_of
 from mdevreg.profiles import Profile
 from mdevreg.times import moment_of
-from mdevreg_server import doubts, event_marks, shelf
+from mdevreg_server import campaign_news, doubts, event_marks, shelf
 from mdevreg_server.amendments import Beliefs
 from mdevreg_server.bus import BROKEN
+from mdevreg_server.campaign_news import Standing
 from mdevreg_server.chronicle import Chronicle
 from mdevreg_server.doubts import Doubted
+from mdevreg_server.ending import in_thread
 from mdevreg_server.engine import converted
 from mdevreg_server.event_marks import Mark
 from mdevreg_server.event_tally import EventTally
 from mdevreg_server.gazette import Gazette, ensure_events
+from mdevreg_server.supervision import Supervision, remember
 from mdevreg_server.tables import RecordLog
 
 if TYPE_CHECKING:  # only the bus speaks NATS
@@ -67,6 +71,7 @@ class _Step(msgspec.Struct, frozen=True):
 
     events: list[Event]
     doubted: dict[str, Doubted | None]
+    campaigns: dict[str, Standing | None]
     position: int
     at_us: int
     whole: bool
@@ -102,6 +107,7 @@ class Crier:
         self._profiles: dict[str, Profile] = {}
         self._deriver, self._chronicle, self._beliefs = Deriver(self._profiles), Chronicle(), Beliefs()
         self._told: dict[str, Doubted] = {}
+        self._campaigns = Supervision(reader)
         self._mark = Mark("", 0, 0)
         self._gazette: Gazette | None = None
         self._grown = asyncio.Event()
@@ -138,13 +144,13 @@ class Crier:
 
     async def _attach(self) -> None:
         info = await ensure_events(self._js)
-        mark = await self._in(self._writer, self._begun)
+        mark = await in_thread(self._writer, self._begun)
         self._gazette = Gazette(self._client, self._js, info)
         resumption = await self._gazette.resume(mark)
         if resumption.lost:
             self._say(f"events.lost count={resumption.lost} (the broker has them no more; told again as far as can be)")
         at_us = mark.at_us
-        await self._in(self._pool, partial(self._stand, resumption.position, at_us))
+        await in_thread(self._pool, partial(self._stand, resumption.position, at_us))
         self._mark = structs.replace(mark, created=self._gazette.created, stream_seq=self._gazette.last_seq)
         self._say(f"events.attached position={resumption.position}")
 
@@ -157,7 +163,7 @@ class Crier:
         while True:
             self._grown.clear()
             begun_s = time.monotonic()
-            step = await self._in(self._pool, partial(self._look, with_doubts=self._due()))
+            step = await in_thread(self._pool, partial(self._look, with_doubts=self._due()))
             gazette = self._gazette
             assert gazette is not None
             await gazette.publish(step.events)
@@ -169,25 +175,22 @@ class Crier:
                 await self._grows()
 
     async def _grows(self) -> None:
-        try:
-            await asyncio.wait_for(self._grown.wait(), LOOK_EVERY_S)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S):  # no task of its own, that a second cancellation could leave
+                await self._grown.wait()
 
     async def _marked(self, step: _Step, gazette: Gazette) -> None:
-        if (step.position, step.at_us) == (self._mark.position, self._mark.at_us) and not step.events:
+        news = bool(step.events or step.campaigns)
+        if (step.position, step.at_us) == (self._mark.position, self._mark.at_us) and not news:
             return
         now_s = time.monotonic()
-        if not step.events and now_s - self._marked_at < MARK_EVERY_S:
+        if not news and now_s - self._marked_at < MARK_EVERY_S:
             return
         mark = Mark(self._mark.source, step.position, step.at_us, gazette.created, gazette.last_seq)
-        await self._in(self._writer, partial(self._written, mark, step))
+        await in_thread(self._writer, partial(self._written, mark, step))
         self._mark, self._marked_at = mark, now_s
-        for host, doubted in step.doubted.items():
-            if doubted is None:
-                self._told.pop(host, None)
-            else:
-                self._told[host] = doubted
+        remember(self._told, step.doubted)
+        self._campaigns.keep(step.campaigns)
 
     def _due(self) -> bool:
         """Whether it is time to look who is in doubt."""
@@ -214,6 +217,7 @@ class Crier:
             knowledge = self._beliefs.at(connection, position)
             facts = self._chronicle.facts_at(connection, position, now)
             self._told = doubts.told_before(connection)
+            self._campaigns.begin(connection)
         self._know_profiles(None)
         self._deriver.begin(position, at_us, facts, knowledge)
 
@@ -233,8 +237,12 @@ class Crier:
         doubted: dict[str, Doubted | None] = {}
         if whole and with_doubts:
             events += self._doubts(now_us, doubted)
+        campaigns: dict[str, Standing | None] = {}
+        if whole:
+            new = self._campaigns.news(deriver.position, now_us, campaigns)
+            events += [event_of(happening, place, source) for place, happening in new]
         at_us = self._deriver.at_us if events or entries else self._mark.at_us
-        return _Step(events, doubted, deriver.position, at_us, whole)
+        return _Step(events, doubted, campaigns, deriver.position, at_us, whole)
 
     def _doubts(self, now_us: int, doubted: dict[str, Doubted | None]) -> Iterable[Event]:
         told = dict(self._told)
@@ -259,16 +267,8 @@ class Crier:
         with converted(self._engine), self._engine.begin() as connection:
             self._keep(connection, step.events, self._now_us())
             doubts.keep_told(connection, step.doubted)
+            campaign_news.keep_told(connection, step.campaigns)
             event_marks.keep(connection, mark)
-
-    async def _in(self, threads: Executor, work: Callable[[], T]) -> T:
-        """What a thread has begun it ends before this is cancelled: it holds a connection."""
-        working = asyncio.get_running_loop().run_in_executor(threads, work)
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.gather(working, return_exceptions=True)
-            raise
 
 
 _profile = msgspec.json.Decoder(Profile)

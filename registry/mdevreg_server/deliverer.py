@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from mdevreg.errors import MdevregError
 from mdevreg.webhooks import GIVE_UP_S, delay_s, signature
 from mdevreg_server import subscriptions
-from mdevreg_server.ending import cancelled
+from mdevreg_server.ending import cancelled, in_thread
 from mdevreg_server.engine import converted
 from mdevreg_server.event_tally import EventTally
 from mdevreg_server.tables import Webhook, WebhookDelivery, table_of
@@ -222,24 +222,14 @@ class Deliverer:
             with converted(self._reader), self._reader.connect() as connection:
                 return work(connection)
 
-        return await _ended(self._pool, read)
+        return await in_thread(self._pool, read)
 
     async def _write(self, work: Callable[[sa.Connection], T]) -> T:
         def write() -> T:
             with converted(self._engine), self._engine.begin() as connection:
                 return work(connection)
 
-        return await _ended(self._writer, write)
-
-
-async def _ended(threads: Executor, work: Callable[[], T]) -> T:
-    """What a thread has begun it ends before this is cancelled: it holds a connection."""
-    working = asyncio.get_running_loop().run_in_executor(threads, work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.gather(working, return_exceptions=True)
-        raise
+        return await in_thread(self._writer, write)
 
 
 def _subscribed(connection: sa.Connection, *, now_us: int) -> list[_Subscribed]:

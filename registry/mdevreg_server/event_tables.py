@@ -36,6 +36,15 @@ class HostDoubt(Base):
     seen_us: Mapped[int] = mapped_column(Big)  # when it had last been heard then
 
 
+class CampaignNews(Base):
+    """What was told last of each running campaign, as JSON (``mdevreg_server.campaign_news``)."""
+
+    __tablename__ = "campaign_news"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    told: Mapped[str] = mapped_column(Text)
+
+
 class Webhook(Base):
     """A subscription to events: who is told, of which. ``secret`` signs, and is handed out to nobody."""
 

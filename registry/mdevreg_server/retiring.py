@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from mdevreg.errors import MdevregError, StateError
 from mdevreg.times import micros
 from mdevreg_server import pruner
+from mdevreg_server.ending import in_thread
 from mdevreg_server.engine import converted
 from mdevreg_server.keeping import entries, unfinished
 from mdevreg_server.ledger import Ledger
@@ -93,11 +94,8 @@ class Retiring:
             raise StateError("the registry stops; a prune that was begun goes on at its next start", code="STOPPING")
 
     async def _in(self, threads: Executor, work: Callable[[], T]) -> T:
-        """What a thread has begun it ends, soon, before this is cancelled: it holds a connection."""
-        working = asyncio.get_running_loop().run_in_executor(threads, work)
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            self._stopping = True
-            await asyncio.gather(working, return_exceptions=True)
-            raise
+        """What a thread has begun it ends, soon."""
+        return await in_thread(threads, work, self._stop)
+
+    def _stop(self) -> None:
+        self._stopping = True

@@ -8,11 +8,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from mdevreg.campaigns import CampaignWhole
 from mdevreg.facts import Moment
 from mdevreg.fleet import FleetView
 from mdevreg.planning.asked import IslandsAsked, Planner, UpgradeAsked, WavesAsked
 from mdevreg.planning.forecast import UpgradeForecast
 from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.course import PlanCheck
 from mdevreg.planning.waves.ordering import Progress
 from mdevreg.planning.waves.paging import Plans
 from mdevreg.planning.waves.plan import UpgradeWaves
@@ -32,6 +34,10 @@ class SqlPlanning(ABC):
     @abstractmethod
     def _reading(self, moment: Moment, *, empty: bool = False) -> AbstractContextManager[tuple[sa.Connection, At]]: ...
 
+    @abstractmethod
+    def campaign(self, name: str, moment: Moment) -> CampaignWhole:
+        """A campaign with its plan."""
+
     def forecast(self, asked: UpgradeAsked, *, now: datetime) -> UpgradeForecast:
         """What an upgrade would do; nothing is written."""
         view, clock = self._fleet(asked.moment, now)
@@ -46,6 +52,12 @@ class SqlPlanning(ABC):
         """The fleet as a graph of kinds."""
         view, clock = self._fleet(asked.moment, now)
         return self._planner.islands(view, asked, now=clock, answered=now)
+
+    def check_plan(self, campaign: str, moment: Moment, *, now: datetime) -> PlanCheck:
+        """How the fleet stands to a campaign's plan."""
+        whole = self.campaign(campaign, moment)
+        view, clock = self._fleet(moment, now)
+        return self._planner.course(view, whole, moment, now=clock, answered=now)
 
     def _fleet(self, moment: Moment, now: datetime) -> tuple[FleetView, datetime]:
         """The fleet at a moment, and the time that it is looked at."""

@@ -19,10 +19,10 @@ from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Text, Uniqu
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mdevreg_server.base import NAMING, Base, Big, Intent, Interval, table_of
-from mdevreg_server.event_tables import EventMark, HostDoubt, Webhook, WebhookDelivery
+from mdevreg_server.event_tables import CampaignNews, EventMark, HostDoubt, Webhook, WebhookDelivery
 
 #: Declared elsewhere, for whoever needs them beside the tables.
-__all__ = ["Base", "EventMark", "HostDoubt", "NAMING", "Webhook", "WebhookDelivery", "table_of"]  # noqa: RUF022  (by letter)
+__all__ = ["Base", "CampaignNews", "EventMark", "HostDoubt", "NAMING", "Webhook", "WebhookDelivery", "table_of"]  # noqa: RUF022  (by letter)
 
 
 class RecordLog(Base):

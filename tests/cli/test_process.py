@@ -15,8 +15,8 @@ from support.processes import RunCli, isolated_environment, program
 
 _COMMANDS = [
     *("hosts", "show", "can-migrate", "targets", "accepting", "matrix", "eval", "explain", "history"),
-    *("diff", "export", "blame", "drivers", "upgrades", "islands", "plan", "decisions", "outcome", "regret", "rule"),
-    *("watch", "webhook", "audit", "stream", "vercmp", "schema", "upgrade", "baseline"),
+    *("diff", "export", "blame", "drivers", "upgrades", "upgrade", "baseline", "islands", "plan"),
+    *("decisions", "outcome", "regret", "rule", "watch", "webhook", "audit", "stream", "vercmp", "schema"),
 ]
 #: A run over the small fleet, in a process of its own: ``TESTS`` is where ``support`` is.
 _OVER_MEMORY = """

@@ -82,6 +82,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "limit": 9,
     },
     "islands": {"where": "type=mtty-*"},
+    "plan-check": {"name": "to-3"},
     "campaigns": {"as_of": "2026-11-24T01:00:00Z"},
     "campaign": {"name": "to-3"},
     "campaign-status": {"name": "to-3", "state": "pending", "limit": 5},
@@ -98,7 +99,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "stragglers": {"driver": "mtty 2", "limit": 1, "where": "site=lab", "half": False},
 }
 #: Of what is not there: see the tests of decisions, and of campaigns and baselines.
-NOT_THERE = {"decision", "campaign", "campaign-status", "baseline", "baseline-check"}
+NOT_THERE = {"decision", "plan-check", "campaign", "campaign-status", "baseline", "baseline-check"}
 RULE = {
     "id": "new",
     "effect": "deny",

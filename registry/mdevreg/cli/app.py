@@ -33,9 +33,11 @@ class Mdevreg(Questions):
         "export": f"{_COMMANDS}.export",
         "blame": f"{_COMMANDS}.blame",
         "drivers": f"{_COMMANDS}.drivers",
+        "upgrades": f"{_COMMANDS}.upgrades",
+        "upgrade": f"{_COMMANDS}.upgrade",
+        "baseline": f"{_COMMANDS}.baseline",
         "islands": f"{_COMMANDS}.islands",
         "plan": f"{_COMMANDS}.plan",
-        "upgrades": f"{_COMMANDS}.upgrades",
         "decisions": f"{_COMMANDS}.decisions",
         "outcome": f"{_COMMANDS}.outcome",
         "regret": f"{_COMMANDS}.regret",
@@ -46,8 +48,6 @@ class Mdevreg(Questions):
         "stream": f"{_COMMANDS}.stream",
         "vercmp": f"{_COMMANDS}.vercmp",
         "schema": f"{_COMMANDS}.schema",
-        "upgrade": f"{_COMMANDS}.upgrade",
-        "baseline": f"{_COMMANDS}.baseline",
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from mdevreg.campaigns import CampaignWhole
+from mdevreg.errors import UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.fleet.view import FleetView
 from mdevreg.moments import clock_of, snapshot_of
@@ -16,6 +18,8 @@ from mdevreg.planning.forecast import UpgradeForecast
 from mdevreg.planning.foresee import foresee
 from mdevreg.planning.goals import Goal
 from mdevreg.planning.islands import Islands, islands_of
+from mdevreg.planning.waves.course import PlanCheck, read
+from mdevreg.planning.waves.following import follow
 from mdevreg.planning.waves.limits import Limits
 from mdevreg.planning.waves.ordering import Progress
 from mdevreg.planning.waves.plan import UpgradeWaves
@@ -85,6 +89,16 @@ class Planner:
             view, self.cohorts(view), asked.where, asked.goal, asked.limits, now_us=micros(now), progress=progress
         )
         return structs.replace(found, **_told(asked.moment, found.position, now, answered))
+
+    def course(
+        self, view: FleetView, whole: CampaignWhole, moment: Moment, *, now: datetime, answered: datetime
+    ) -> PlanCheck:
+        """How the fleet stands to a campaign's plan. Raises ``UsageError`` (NO_PLAN)."""
+        if whole.plan is None:
+            text = f"the campaign {whole.campaign.name} follows no plan; create one with --plan FILE"
+            raise UsageError(text, code="NO_PLAN")
+        found = follow(view, whole.campaign.name, read(whole.plan), whole.campaign.wanted, now_us=micros(now))
+        return structs.replace(found, **_told(moment, found.position, now, answered))
 
     def islands(self, view: FleetView, asked: IslandsAsked, *, now: datetime, answered: datetime) -> Islands:
         """The map."""

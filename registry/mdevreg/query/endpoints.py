@@ -34,6 +34,7 @@ from mdevreg.logged import (
 from mdevreg.outcomes import OutcomeList, OutcomeReport
 from mdevreg.planning.forecast import UpgradeForecast
 from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.course import PlanCheck
 from mdevreg.planning.waves.plan import UpgradeWaves
 from mdevreg.query.batch import BriefAnswers
 from mdevreg.query.mapping import AcceptedKinds
@@ -128,6 +129,9 @@ QUESTIONS: dict[str, Endpoint] = {
         (),
         (*_GOAL, "at_once", "per_site", "spare", "return_path", "reload", *_TIMES, "limit", "cursor"),
         "An order of upgrades in which nobody is ever stranded, or why there is none, page by page.",
+    ),
+    "plan-check": Endpoint(
+        PlanCheck, ("name",), _TIMES, "How the fleet stands to a campaign's plan: does what is left of it still hold."
     ),
     "islands": Endpoint(Islands, (), ("where", *_TIMES), "Which kinds reach which: islands, traps, cuts and routes."),
     "campaigns": Endpoint(CampaignList, (), _TIMES, "Every campaign with its progress, ended ones included."),

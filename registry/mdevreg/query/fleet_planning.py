@@ -6,14 +6,15 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mdevreg.facts import NOW
+from mdevreg.facts import NOW, Moment
 from mdevreg.planning.asked import IslandsAsked, Planner, UpgradeAsked, WavesAsked
 from mdevreg.planning.forecast import UpgradeForecast
 from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.course import PlanCheck
 from mdevreg.planning.waves.ordering import Progress
 from mdevreg.planning.waves.paging import Plans
 from mdevreg.planning.waves.plan import UpgradeWaves
-from mdevreg.query.planning import islands, plan_upgrade, plan_waves, silent
+from mdevreg.query.planning import check_plan, islands, plan_upgrade, plan_waves, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,13 @@ class FleetPlanning:
             return plan_waves(self._behind(), asked, now=now, progress=progress)
         with self._told():
             return self._planner.waves(self._view(), asked, now=now, answered=now, progress=progress)
+
+    def check_plan(self, campaign: str, moment: Moment, *, now: datetime) -> PlanCheck:
+        """How the fleet stands to a campaign's plan; the plan is the registry's."""
+        if moment != NOW:
+            return check_plan(self._behind(), campaign, moment=moment, now=now)
+        whole = self._behind().campaign(campaign, NOW)
+        return self._planner.course(self._view(), whole, NOW, now=now, answered=now)
 
     def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:
         """The fleet as a graph of kinds."""

@@ -41,7 +41,7 @@ from mdevreg.query.names import possible, segment
 from mdevreg.query.pages import PageAsked, TargetPage
 from mdevreg.query.parts import in_parts
 from mdevreg.query.remote_intents import PATHS, RemoteIntents
-from mdevreg.query.remote_planning import RemotePlanning
+from mdevreg.query.remote_planning import PLANS, RemotePlanning
 from mdevreg.query.tracking import RemoteTracking
 from mdevreg.rules import Rule, Scope, words_of
 
@@ -53,8 +53,6 @@ MAX_BODY_BYTES = 1024 * 1024
 HOSTS_AT_ONCE = 100_000
 
 
-#: Where plans are asked for.
-_PLANNED = {"plan-upgrade": "/v1/plan/upgrade", "plan-waves": "/v1/plan/waves", "islands": "/v1/islands"}
 _TRACKED = {
     "distribution": "/v1/drivers/distribution",
     "trend": "/v1/drivers/trend",
@@ -232,7 +230,7 @@ class HttpDoor(RemoteTracking, RemoteIntents, RemotePlanning, HttpWebhooks):
         self.close()
 
     def _planned(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any], longer_s: float) -> T:
-        return self._ask(_PLANNED[endpoint], kind, moment, longer_s=longer_s, **fields)
+        return self._ask(PLANS[endpoint], kind, moment, longer_s=longer_s, **fields)
 
     def _tracked(self, endpoint: str, kind: type[T], moment: Moment, fields: dict[str, Any]) -> T:
         return self._ask(_TRACKED[endpoint], kind, moment, **fields)

@@ -9,10 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 from msgspec import structs
 
 from mdevreg.errors import StateError
+from mdevreg.facts import NOW, Moment
 from mdevreg.planning.asked import IslandsAsked, UpgradeAsked, WavesAsked
 from mdevreg.planning.forecast import UpgradeForecast
 from mdevreg.planning.goals import words_of as goal_words
 from mdevreg.planning.islands import Islands
+from mdevreg.planning.waves.course import PlanCheck
 from mdevreg.planning.waves.ordering import Progress
 from mdevreg.planning.waves.paging import DEFAULT_ROWS, MAX_ROWS, Plans
 from mdevreg.planning.waves.plan import UpgradeWaves
@@ -37,6 +39,10 @@ class PlanningDoor(Protocol):
 
     def waves(self, asked: WavesAsked, *, now: datetime, progress: Progress = silent) -> UpgradeWaves:
         """An order of an upgrade. ``progress``: hosts so far, of how many; only where it is planned in this process."""
+        ...
+
+    def check_plan(self, campaign: str, moment: Moment, *, now: datetime) -> PlanCheck:
+        """How the fleet stands to a campaign's plan."""
         ...
 
     def islands(self, asked: IslandsAsked, *, now: datetime) -> Islands:
@@ -84,6 +90,14 @@ def islands(door: Door, asked: IslandsAsked, *, now: datetime) -> Islands:
     Raises as ``plan_upgrade``.
     """
     return _planning(door).islands(asked, now=now)
+
+
+def check_plan(door: Door, campaign: str, *, now: datetime, moment: Moment = NOW) -> PlanCheck:
+    """How the fleet stands to the plan of a campaign: does what is left of it still hold, step by step?
+
+    Raises ``NotFoundError``, ``UsageError`` (NO_PLAN), ``StateError`` (NO_PLANS).
+    """
+    return _planning(door).check_plan(campaign, moment, now=now)
 
 
 def upgrade_fields(asked: UpgradeAsked) -> dict[str, Any]:

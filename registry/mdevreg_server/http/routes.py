@@ -129,6 +129,7 @@ ROUTES: tuple[Route, ...] = (
     _route("/v1/regret", "regret", rows="regrets", example={"since": "2026-11-01T00:00:00Z"}),
     _route("/v1/plan/upgrade", "plan-upgrade", example={"where": "site=a", "driver": "mtty 3"}),
     _route("/v1/plan/waves", "plan-waves", example={"where": "site=a", "driver": "mtty 3", "at_once": "2"}),
+    _route("/v1/plan/check", "plan-check", example={"name": "to-580"}),
     _route("/v1/islands", "islands", rows="islands", example={"where": "site=a"}),
     _route("/v1/webhooks", "webhooks", rows="webhooks"),
     _route("/v1/deliveries", "deliveries", rows="deliveries"),

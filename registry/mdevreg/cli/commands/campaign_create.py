@@ -7,11 +7,13 @@ import click
 from mdevreg.campaigns import CampaignDraft, check
 from mdevreg.cli.campaign_words import campaign_view
 from mdevreg.cli.options import Decision
+from mdevreg.cli.plan_file import plan_in
 from mdevreg.cli.rule_draft import scope_of
 from mdevreg.cli.session import Session
 from mdevreg.cli.view import View
 from mdevreg.cli.when import any_time
 from mdevreg.cli.whoami import author as whoami
+from mdevreg.planning.waves.course import kept
 from mdevreg.wanted import wanted_in
 
 
@@ -34,6 +36,7 @@ from mdevreg.wanted import wanted_in
 @click.option("--driver", "wanted", required=True, metavar='"NAME VERSION"', help="The build that they are to run.")
 @click.option("--deadline", metavar="TIME", help="Until when, like +21d.")
 @click.option("--since", metavar="TIME", help="When it begins [now].")
+@click.option("--plan", metavar="FILE", help="The order that it follows: what `mdevreg plan waves -o json` printed.")
 @click.option("--message", default="", help="Why.")
 @click.option("--author", help="Who decides [user@host].")
 @click.pass_obj
@@ -45,6 +48,7 @@ def command(
     wanted: str,
     deadline: str | None,
     since: str | None,
+    plan: str | None,
     message: str,
     author: str | None,
 ) -> View:
@@ -57,14 +61,16 @@ def command(
     The build is a driver's name with a version, or with KEY=VALUE: version, srcversion, build_id, kernel_release. Keys
     and patterns of --where: as of `mdevreg rule add`. A name is letters, digits, - and _, and is never used again.
     """
+    build = wanted_in(wanted)
     draft = CampaignDraft(
         name=name,
-        wanted=wanted_in(wanted),
+        wanted=build,
         author=whoami() if author is None else author,
         where=scope_of(where, "--where"),
         begins=None if since is None else any_time(since, session.now),
         deadline=None if deadline is None else any_time(deadline, session.now),
         message=message,
+        plan=None if plan is None else kept(plan_in(plan, build, now=session.now)),
     )
     check(draft, session.now)
     with session.door() as door:

@@ -27,6 +27,7 @@ class Plan(Questions):
     lazy: ClassVar[dict[str, str]] = {
         "upgrade": f"{_COMMANDS}.plan_upgrade",
         "waves": f"{_COMMANDS}.plan_waves",
+        "check": f"{_COMMANDS}.plan_check",
     }
 
 
