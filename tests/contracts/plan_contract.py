@@ -9,16 +9,19 @@ import msgspec
 import pytest
 
 from contracts.door_contract import OpenDoor
+from mdevreg.campaigns import CampaignDraft
 from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import NOW, Moment
 from mdevreg.fleet import Fleet, FleetView
 from mdevreg.planning.asked import IslandsAsked, Planner, UpgradeAsked, WavesAsked
 from mdevreg.planning.goals import ProfileGoal, goal_in
+from mdevreg.planning.waves.course import kept
 from mdevreg.planning.waves.limits import Limits
-from mdevreg.query.planning import islands, plan_upgrade, plan_waves
+from mdevreg.query.planning import check_plan, islands, plan_upgrade, plan_waves
 from mdevreg.rules import FLEET as EVERYWHERE
 from mdevreg.rules import scope_in
 from mdevreg.times import micros
+from mdevreg.wanted import wanted_in
 from support.door_fleet import ASKED, DENY, FLEET
 from support.fleet_model import FleetModel, ModelHost
 
@@ -66,6 +69,34 @@ class PlanContract:
                 plan_upgrade(door, UpgradeAsked(goal_in(stream="saves=abc")), now=ASKED)
             with pytest.raises(NotFoundError, match="nobody"):
                 plan_waves(door, WavesAsked(ProfileGoal(host="nobody")), now=ASKED)
+
+    def test_a_campaign_is_held_against_its_plan(self, open_fresh_real: OpenDoor) -> None:
+        """The plan is the registry's; what is left of it is replayed from the fleet as it is."""
+        wanted = wanted_in("mtty 3")
+        with open_fresh_real() as door:
+            position = door.hosts(NOW).position
+            asked = WavesAsked(wanted, scope_in("host=alpha"), Limits(), Moment(as_of=ASKED, known_at=position))
+            plan = plan_waves(door, asked, now=ASKED)
+            assert [wave.hosts for wave in plan.waves] == [("alpha",)]
+            draft = CampaignDraft(name="to-3", wanted=wanted, author="t", plan=kept(plan), begins=ASKED)
+            door.create_campaign(draft)
+            door.create_campaign(CampaignDraft(name="none", wanted=wanted, author="t", begins=ASKED))
+            moment = Moment(as_of=ASKED, known_at=door.hosts(NOW).position)
+            found = check_plan(door, "to-3", moment=moment, now=ASKED)
+            assert (found.campaign, found.outcome, found.done, found.left, found.wave) == (
+                "to-3",
+                "compatible",
+                0,
+                1,
+                1,
+            )
+            assert (found.deviations, found.as_of) == ((), ASKED)
+            assert check_plan(door, "to-3", now=ASKED).left == 1
+            with pytest.raises(UsageError, match="no plan") as caught:
+                check_plan(door, "none", now=ASKED)
+            assert caught.value.code == "NO_PLAN"
+            with pytest.raises(NotFoundError, match="nobody"):
+                check_plan(door, "nobody", now=ASKED)
 
 
 def _ask(door: Any, asked: Any) -> Any:

@@ -114,6 +114,13 @@ def open_fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenD
         yield opener
 
 
+@pytest.fixture(params=[name for name in DOORS if name != "memory"])
+def open_fresh_real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDoor]:
+    """Opens a door to a registry that has a log, and that no other test sees."""
+    with DOORS[request.param](request, tmp_path) as opener:
+        yield opener
+
+
 class TestDoors(DoorContract):
     """Every door passes; the one in memory, with which the others are compared, too."""
 

@@ -66,7 +66,13 @@ def test_a_leaf_is_written_as_the_documents_say(archive: Archive) -> None:
     with archive.engine.connect() as connection:
         row = connection.execute(sa.select(*LEAF_COLUMNS).where(RecordLog.host == "a").limit(1)).one()
     text = "mdevreg-record/1\n" + "".join(f"{name} {value}\n" for name, value in row._mapping.items())
-    assert text.splitlines()[1:6] == [f"position {row.position}", "host a", f"epoch {row.epoch}", "seq 1", f"kind {row.kind}"]
+    assert text.splitlines()[1:6] == [
+        f"position {row.position}",
+        "host a",
+        f"epoch {row.epoch}",
+        "seq 1",
+        f"kind {row.kind}",
+    ]
     assert hashlib.sha256(b"\0" + text.encode()).digest() == hash_of(tuple(row))
 
 

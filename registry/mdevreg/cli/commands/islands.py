@@ -24,7 +24,7 @@ from mdevreg.query.planning import islands
 @hosts_option
 @click.pass_obj
 def command(session: Session, *, where: tuple[str, ...]) -> View:
-    """Map the fleet: islands within which devices go round, traps, hosts that hold it together, ways over others.
+    """Map the fleet: islands, traps, and what holds it together.
 
     An island is a set of kinds (types under driver builds) of which each reaches every other, perhaps over some. Facts
     are taken as good; capacity is not looked at.
