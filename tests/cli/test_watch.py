@@ -7,14 +7,17 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from mdevreg.cli.edge import run
+from mdevreg.cli.event_words import words_of
 from mdevreg.cli.when import duration_s
 from mdevreg.errors import UsageError
+from mdevreg.events import CampaignDeviated, CampaignProgressed, CampaignTold, Happening, Place, event_of
 from mdevreg_server.broker import Broker
 from support.bus_client import publish
 from support.command_line import Done
@@ -123,3 +126,21 @@ def test_durations_are_read(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
     with pytest.raises(UsageError, match="no duration"):
         duration_s(f"{text}x")
+
+
+@pytest.mark.parametrize(
+    ("happening", "said"),
+    [
+        (
+            Happening("campaign.progressed", "q4", CampaignProgressed("q4", 9, 3, elsewhere=1, rolled_back=1)),
+            "q4: progressed: 3 of 9 hosts upgraded, 2 astray",
+        ),
+        (Happening("campaign.in_danger", "q4", CampaignProgressed("q4", 9, 3)), "q4: in danger: 3 of 9 hosts upgraded"),
+        (Happening("campaign.deviated", "q4", CampaignDeviated("q4", ("a", "b"))), "q4: deviated: a; b"),
+        (Happening("campaign.on_course", "q4", CampaignDeviated("q4")), "q4: what is left of its plan holds again"),
+        (Happening("campaign.ended", "q4", CampaignTold("q4", "x", ended_by="y", reason="z")), "q4: ended by y: z"),
+    ],
+)
+def test_campaigns_are_told_in_words(happening: Happening, said: str) -> None:
+    """What came of them, whoever decided it."""
+    assert words_of(event_of(happening, Place("c", "", 1, datetime(2026, 11, 27, tzinfo=UTC)), "urn:x")) == said

@@ -81,7 +81,7 @@ class PlanContract:
             draft = CampaignDraft(name="to-3", wanted=wanted, author="t", plan=kept(plan), begins=ASKED)
             door.create_campaign(draft)
             door.create_campaign(CampaignDraft(name="none", wanted=wanted, author="t", begins=ASKED))
-            moment = Moment(as_of=ASKED, known_at=door.hosts(NOW).position)
+            moment = Moment(as_of=ASKED, known_at=door.campaigns(NOW).position)
             found = check_plan(door, "to-3", moment=moment, now=ASKED)
             assert (found.campaign, found.outcome, found.done, found.left, found.wave) == (
                 "to-3",

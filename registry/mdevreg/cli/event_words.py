@@ -104,9 +104,19 @@ def _host(kind: str, data: dict[str, Any]) -> str:
 
 
 def _of_campaign(kind: str, data: dict[str, Any]) -> str:
+    what = kind.rpartition(".")[2].replace("_", " ")
+    if "endangering" in data:
+        found = data["endangering"]
+        return f"{data['name']}: " + (
+            f"{what}: {'; '.join(found)}" if found else "what is left of its plan holds again"
+        )
+    if "hosts" in data:
+        astray = data.get("elsewhere", 0) + data.get("rolled_back", 0)
+        told = f"{data['name']}: {what}: {data['upgraded']} of {data['hosts']} hosts upgraded"
+        return told + (f", {astray} astray" if astray else "")
     who = data.get("ended_by") if kind == "campaign.ended" else data.get("author")
     why = data.get("reason") or data.get("message")
-    return f"{data['name']}: {kind.rpartition('.')[2]} by {who or 'nobody named'}" + (f": {why}" if why else "")
+    return f"{data['name']}: {what} by {who or 'nobody named'}" + (f": {why}" if why else "")
 
 
 _WORDS: dict[str, Callable[[str, dict[str, Any]], str]] = {
