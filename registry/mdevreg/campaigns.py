@@ -56,7 +56,7 @@ class Campaign(Strict, frozen=True):
 
     def state(self, at: datetime) -> CampaignState:
         """How it stands at a time."""
-        if self.ended is not None and self.ended <= at:
+        if self.ended is not None and self.ended <= max(at, self.begins):
             return "ended"
         return "running" if self.begins <= at else "to_come"
 

@@ -38,14 +38,14 @@ class Campaigns(Protocol):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What was told of a campaign: its hosts by state, what becomes of the deadline, what endangers devices."""
+    """What was told of a campaign: its hosts by state, what becomes of the deadline, whether devices are in danger."""
 
     hosts: int = 0
     upgraded: int = 0
     elsewhere: int = 0
     rolled_back: int = 0
     outlook: str = ""
-    endangering: tuple[str, ...] = ()
+    endangered: bool = False
 
     @property
     def complete(self) -> bool:
@@ -79,11 +79,14 @@ def news(
     for name in sorted(told.keys() - running.keys()):
         yield News(name, None)
     for name, line in sorted(running.items()):
-        before, after = told.get(name, Standing()), _stands(door, line, now)
+        endangering = _endangering(door, line, now)
+        before, after = told.get(name, Standing()), _stands(line, endangered=bool(endangering))
         if before != after:
             origin = f"{before}\0{after}"  # whoever tells it again tells the same
             place = Place("c", origin, position, now)
-            yield News(name, after, tuple((place, happening) for happening in _turned(line, before, after)))
+            yield News(
+                name, after, tuple((place, happening) for happening in _turned(line, before, after, endangering))
+            )
 
 
 def keep_told(connection: sa.Connection, told: Mapping[str, Standing | None]) -> None:
@@ -101,26 +104,30 @@ def keep_told(connection: sa.Connection, told: Mapping[str, Standing | None]) ->
         upsert(connection, CampaignNews, rows)
 
 
-def _stands(door: Campaigns, line: CampaignLine, now: datetime) -> Standing:
+def _endangering(door: Campaigns, line: CampaignLine, now: datetime) -> tuple[str, ...]:
+    """The first of what endangers devices, in words; nothing where there is no plan."""
+    if line.campaign.plan_digest is None:
+        return ()
+    try:
+        checked = door.check_plan(line.campaign.name, NOW, now=now)
+    except MdevregError as error:
+        return (f"the plan can't be followed: {error.message}",)
+    return tuple(each.text for each in checked.deviations if each.endangers)[:NAMED]
+
+
+def _stands(line: CampaignLine, *, endangered: bool) -> Standing:
     progress = line.progress
-    endangering: tuple[str, ...] = ()
-    if line.campaign.plan_digest is not None:
-        try:
-            checked = door.check_plan(line.campaign.name, NOW, now=now)
-            endangering = tuple(each.text for each in checked.deviations if each.endangers)
-        except MdevregError as error:
-            endangering = (f"the plan can't be followed: {error.message}",)
     return Standing(
         hosts=progress.hosts,
         upgraded=progress.upgraded,
         elsewhere=progress.elsewhere,
         rolled_back=progress.rolled_back,
         outlook=progress.outlook if progress.outlook in ("overdue", "in_danger") else "",
-        endangering=endangering[:NAMED],
+        endangered=endangered,
     )
 
 
-def _turned(line: CampaignLine, before: Standing, after: Standing) -> Iterator[Happening]:
+def _turned(line: CampaignLine, before: Standing, after: Standing, endangering: tuple[str, ...]) -> Iterator[Happening]:
     name, progress = line.campaign.name, line.progress
     data = CampaignProgressed(
         name=name,
@@ -140,9 +147,9 @@ def _turned(line: CampaignLine, before: Standing, after: Standing) -> Iterator[H
         yield Happening("campaign.completed", name, data)
     if after.outlook != before.outlook and after.outlook:
         yield Happening(f"campaign.{after.outlook}", name, data)
-    if after.endangering != before.endangering:
-        kind = "campaign.deviated" if after.endangering else "campaign.on_course"
-        yield Happening(kind, name, CampaignDeviated(name=name, endangering=after.endangering))
+    if after.endangered != before.endangered:
+        kind = "campaign.deviated" if after.endangered else "campaign.on_course"
+        yield Happening(kind, name, CampaignDeviated(name=name, endangering=endangering))
 
 
 _standing = msgspec.json.Decoder(Standing)

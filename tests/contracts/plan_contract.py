@@ -65,6 +65,10 @@ class PlanContract:
         with open_real() as door:
             with pytest.raises(NotFoundError, match="nowhere"):
                 plan_upgrade(door, UpgradeAsked(goal_in(driver="mtty 3"), scope_in("host=nowhere")), now=ASKED)
+            for nothing in ("driver=nvidai", "type=nope", "site=no-such"):
+                with pytest.raises(UsageError, match=nothing) as none:
+                    plan_upgrade(door, UpgradeAsked(goal_in(driver="mtty 3"), scope_in(nothing)), now=ASKED)
+                assert none.value.code == "NO_HOSTS"
             with pytest.raises(UsageError, match="abc"):
                 plan_upgrade(door, UpgradeAsked(goal_in(stream="saves=abc")), now=ASKED)
             with pytest.raises(NotFoundError, match="nobody"):

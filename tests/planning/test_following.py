@@ -128,6 +128,8 @@ def test_only_whole_plans_are_kept_and_only_plans_are_read() -> None:
     """What a campaign keeps otherwise is refused with the way out."""
     with pytest.raises(UsageError, match="no order of all hosts"):
         kept(structs.replace(_planned(_fleet()), outcome=Outcome.UNKNOWN))
+    with pytest.raises(UsageError, match="no wave"):
+        kept(structs.replace(_planned(_fleet()), waves=()))
     with pytest.raises(UsageError, match="plan waves -o json") as caught:
         read({"waves": 3})
     assert caught.value.code == "NO_PLAN"

@@ -165,6 +165,26 @@ def test_a_reload_leaves_what_is_under_other_drivers() -> None:
     assert _plan(hosts, goal, stated(reload=True)).outcome is Outcome.COMPATIBLE
 
 
+def test_a_reload_leaves_places_that_do_not_change_open() -> None:
+    """Before, meanwhile and afterwards, as those of a host that was upgraded; and all of it can be taken back."""
+    hosts = [
+        _host("h1", parent("mtty", OLD, {"a": 0}), parent("mtty2", NEW, {"a": 1})),
+        _host("h2", parent("mtty", OLD, {"a": 0}, [("a", 2)])),
+    ]
+    yard = grounds_of(view_of(hosts), goal_in(driver="mtty 4")).yard(Limits(reload=True))
+    h1, h2 = yard.nodes["h1"], yard.nodes["h2"]
+    place = h1.rooms[1].kinds["a"]
+    mark = yard.mark()
+    yard.send(h1)
+    assert list(yard.rooms("old", place)) == [h1.rooms[1]]
+    yard.welcome(h1)
+    assert (list(yard.rooms("old", place)), h1.rooms[1] in yard.rooms("new", place)) == ([], True)
+    yard.move(h2.devices[0], h1.rooms[1])
+    assert h1.rooms[1] not in yard.rooms("new", place)
+    yard.undo(mark)
+    assert (list(yard.rooms("old", place)), yard.spare) == ([h1.rooms[1]], {"a": 1})
+
+
 def test_who_must_be_placed_together_is_matched() -> None:
     """Of two devices one has a single place, which the other would take if it were asked first: an exhaustive case."""
     hosts = [

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from mdevreg import query
 from mdevreg.campaigns import CampaignDraft
+from mdevreg.errors import UsageError
 from mdevreg.events import Event, typed
 from mdevreg.facts import NOW
 from mdevreg.planning.asked import WavesAsked
@@ -98,6 +99,14 @@ def _hearing(door: Door) -> Iterator[_Heard]:
         heard.close()
 
 
+def _planned_for(door: Door, asked: WavesAsked) -> int:
+    """How many hosts the planner knows of so far: it hears of them a little after the door's lists."""
+    try:
+        return plan_waves(door, asked, now=datetime.now(UTC)).hosts
+    except UsageError:
+        return 0
+
+
 def test_a_campaign_is_followed_from_its_beginning_to_its_end(database: sa.Engine, nats_server: Broker) -> None:
     """Progress, a device that comes to where it has no place, the plan that holds again, and the last host."""
     url, broker = database.url.render_as_string(hide_password=False), nats_server.url
@@ -108,7 +117,7 @@ def test_a_campaign_is_followed_from_its_beginning_to_its_end(database: sa.Engin
         fleet.put("h3", NEW, 3)
         registry.until(lambda: len(door.hosts(NOW).hosts) == 3, "all are known")
         asked = WavesAsked(WANTED, scope_in("version=2"), Limits())
-        registry.until(lambda: plan_waves(door, asked, now=datetime.now(UTC)).hosts == 2, "they are planned for")
+        registry.until(lambda: _planned_for(door, asked) == 2, "they are planned for")
         plan = plan_waves(door, asked, now=datetime.now(UTC))
         assert plan.outcome is Outcome.COMPATIBLE
         where = Scope(version=("2",), driver=("mtty",))
@@ -149,7 +158,7 @@ def test_what_was_told_is_not_told_again_by_who_goes_on(database: sa.Engine, nat
         with serving(url, broker) as registry, _hearing(door) as heard:
             fleet.put("h1", OLD)
             registry.until(lambda: len(door.hosts(NOW).hosts) == 1, "it is known")
-            deadline = datetime.now(UTC) + timedelta(seconds=4)
+            deadline = datetime.now(UTC) + timedelta(seconds=10)
             door.create_campaign(CampaignDraft(name="late", wanted=WANTED, author="t", deadline=deadline))
             heard.until("campaign.progressed")
         with serving(url, broker), _hearing(door) as heard:

@@ -115,7 +115,7 @@ def _of_campaign(kind: str, data: dict[str, Any]) -> str:
         told = f"{data['name']}: {what}: {data['upgraded']} of {data['hosts']} hosts upgraded"
         return told + (f", {astray} astray" if astray else "")
     who = data.get("ended_by") if kind == "campaign.ended" else data.get("author")
-    why = data.get("reason") or data.get("message")
+    why = data.get("reason" if kind == "campaign.ended" else "message")
     return f"{data['name']}: {what} by {who or 'nobody named'}" + (f": {why}" if why else "")
 
 

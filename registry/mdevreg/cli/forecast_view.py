@@ -135,7 +135,8 @@ def _group(group: StrandedGroup) -> str:
 
 def _no_return(each: NoReturn) -> str:
     whether = "it is not known whether they could come back" if each.unknown else "they could not come back"
-    return f"{counted(each.devices, 'device')} {each.type} could leave, and {whether} ({' '.join(each.codes)})"
+    devices = f"{counted(each.devices, 'device')} {each.type} under {build_name(each.driver)}"
+    return f"{devices} could leave, and {whether} ({' '.join(each.codes)})"
 
 
 def _trial(trial: Trial) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator
 
 from mdevreg.fleet.entries import HostEntry
@@ -37,29 +38,25 @@ class HostByHost:
         by_kind: dict[object, list[Waiting]] = {}
         for group in groups:
             by_kind.setdefault(group.before, []).append(group)
-        lacking = len(found)
         for entry in self._view.directory.entries() if groups else ():
             for number, ref in enumerate(entry.devices):
                 for group in by_kind.get(ref.kind, ()):
-                    names = found[group]
-                    if len(names) < EXAMPLES and self._waits(entry, number, group):
-                        names.append(f"{entry.name}/{ref.name}")
-                        lacking -= len(names) == EXAMPLES
-            if not lacking:
-                break
-        return {group: tuple(sorted(names)) for group, names in found.items()}
+                    name = f"{entry.name}/{ref.name}"
+                    if _worth(found[group], name) and self._waits(entry, number, group):
+                        _insert(found[group], name)
+        return {group: tuple(names) for group, names in found.items()}
 
     def hosts_of(self, spots: frozenset[Spot]) -> tuple[str, ...]:
         """Some hosts that have one of these spots."""
         found: list[str] = []
         for entry in self._view.directory.entries():
-            if any(spot in spots for spot in self._spots(entry)):
-                found.append(entry.name)
-            if len(found) == EXAMPLES:
-                break
-        return tuple(sorted(found))
+            if _worth(found, entry.name) and any(spot in spots for spot in self._spots(entry)):
+                _insert(found, entry.name)
+        return tuple(found)
 
     def _upgraded(self, entry: HostEntry) -> bool:
+        if not self._overlay.changes(entry.layout):
+            return False
         if self._named is not None:
             return entry.host in self._named
         return CohortKey(entry.layout, entry.site, entry.sound) in self._selection.chosen
@@ -81,3 +78,13 @@ class HostByHost:
         return (0 if entry.sound else DOUBTFUL) == waiting.doubts and (
             tuple(self._spots(entry, ref.kind.type)) == waiting.own
         )
+
+
+def _worth(first: list[str], name: str) -> bool:
+    """Whether a name is among the first ones by name, which are told: the same of the same fleet."""
+    return len(first) < EXAMPLES or name < first[-1]
+
+
+def _insert(first: list[str], name: str) -> None:
+    insort(first, name)
+    del first[EXAMPLES:]

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from mdevreg.errors import UsageError
 from mdevreg.facts import Side
+from mdevreg.fleet.entries import Layout
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.table import RulingTable
 from mdevreg.fleet.view import FleetView
@@ -26,6 +27,8 @@ from mdevreg.wanted import WantedBuild
 
 #: How it is known what a place would become: another host shows it, the catalog knows the build, it was stated.
 Learned = Literal["observed", "concluded", "stated"]
+
+_ONE_FORMAT = "add format=NAME to state it of one format alone"
 
 
 class Planned(RulingTable):
@@ -62,6 +65,7 @@ class Overlay:
         self._known = _observed(view) if isinstance(goal, WantedBuild) else {}
         self._there = _of_host(view, goal) if isinstance(goal, ProfileGoal) else {}
         self._made: dict[Kind, Kind] = {}
+        self._changing: dict[Layout, bool] = {}
         self._planned: dict[tuple[str, int], Kind] = {}
         self._digests = Profiles()
 
@@ -82,6 +86,13 @@ class Overlay:
         rules = {name: each for name, each in known.rules.items() if name != rule}
         standing = RulingTable(Knowledge(known.entries, rules, known.tried), moment_of(self._now_us))
         return Overlay(self.view, self.goal, now_us=self._now_us, standing=standing)
+
+    def changes(self, layout: Layout) -> bool:
+        """Whether anything that hosts of a layout offer becomes another."""
+        found = self._changing.get(layout)
+        if found is None:
+            found = self._changing[layout] = any(self.after(kind) is not kind for _, kind in layout.slots)
+        return found
 
     def _after(self, kind: Kind) -> Kind:
         goal = self.goal
@@ -176,7 +187,8 @@ def _scheme(support: StreamSupport) -> Scheme:
                 return versions.maximum.scheme
             case OneOf():
                 return versions.versions[0].scheme
-    raise UsageError(f"{support.format} streams have no versions, so that none can be stated of them")
+    text = f"{support.format} streams have no versions, so that none can be stated of them"
+    raise UsageError(f"{text}; {_ONE_FORMAT}")
 
 
 def _both(support: StreamSupport) -> Iterable[StreamSet]:
@@ -187,4 +199,4 @@ def _read(stated: Versions, scheme: Scheme, support: StreamSupport) -> StreamSet
     try:
         return read_set(stated, scheme)
     except UsageError as error:
-        raise UsageError(f"{error.message} (as versions of {support.format} compare)") from error
+        raise UsageError(f"{error.message} (as versions of {support.format} compare; {_ONE_FORMAT})") from error

@@ -155,7 +155,7 @@ class Replay:
             self._show(site)
             there = [device for device in site.devices.values() if device.parent in site.away]
             if there:
-                self.faults.append(f"{site.name} is upgraded with {len(there)} devices on what is away")
+                self.faults.append(f"{site.name} would be upgraded with {len(there)} devices still on it")
         if len(self.faults) == before:
             self.faults += self._short()
         for site in away:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from fnmatch import translate
 
-from mdevreg.errors import NotFoundError
+from mdevreg.errors import NotFoundError, UsageError
 from mdevreg.facts import Evidence, Side
 from mdevreg.fleet.entries import HostEntry, Layout
 from mdevreg.fleet.view import FleetView
 from mdevreg.planning.cohorts import Cohort, CohortKey, Cohorts, Counted, counted_of
 from mdevreg.profiles import Profile
-from mdevreg.rules import Scope
+from mdevreg.rules import FLEET, Scope
 from mdevreg.scopes import covers
 
 _WILD = frozenset("*?[")
@@ -42,8 +42,18 @@ class Selection:
 def select(view: FleetView, cohorts: Cohorts, scope: Scope) -> Selection:
     """The hosts with anything in a scope. ``host`` and ``site`` are the host's; the other keys, of what it offers.
 
-    Raises ``NotFoundError`` for the name of a host that there is not.
+    Raises ``NotFoundError`` for the name of a host that there is not, ``UsageError`` (NO_HOSTS) where nothing is in the
+    scope: what is asked of no hosts is a slip, and "nothing is lost" its worst answer.
     """
+    found = _select(view, cohorts, scope)
+    if not found.hosts and scope != FLEET:
+        raise UsageError(
+            f"no host is in {scope}; mdevreg hosts and mdevreg drivers list what there is", code="NO_HOSTS"
+        )
+    return found
+
+
+def _select(view: FleetView, cohorts: Cohorts, scope: Scope) -> Selection:
     fitting = {key: cohort for key, cohort in cohorts.by_key.items() if _fits(key, scope)}
     if not scope.host and not scope.device:
         rest = {key: cohort for key, cohort in cohorts.by_key.items() if key not in fitting}

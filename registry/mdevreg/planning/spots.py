@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.table import DOUBTFUL
-from mdevreg.planning.cohorts import Cohort, CohortKey, Counted
+from mdevreg.planning.cohorts import Cohort, CohortKey
 from mdevreg.planning.overlay import Overlay
 from mdevreg.planning.selecting import Selection
 
@@ -55,18 +54,21 @@ class Spots:
         self.pairs: dict[tuple[Spot, Spot], int] = {}
         self.changing = 0
         self._overlay = overlay
-        for upgraded, counted in ((True, selection.chosen), (False, selection.rest)):
-            for key, cohort, spots in self._spotted(counted, upgraded):
+        for chosen, counted in ((True, selection.chosen), (False, selection.rest)):
+            for key, cohort in counted.items():
+                upgraded = chosen and overlay.changes(key.layout)  # others need not go away
+                spots = self._spotted(key, upgraded)
                 self._room(key, cohort, spots)
                 self._wait(key, cohort, spots, upgraded)
-                self.changing += cohort.hosts * any(spot.changes for spot in spots)
+                self.changing += cohort.hosts * upgraded
+        self.by_type = {name: dict(sorted(found.items(), key=_order)) for name, found in sorted(self.by_type.items())}
+        self.devices = dict(sorted(self.devices.items(), key=_order_of_devices))
 
-    def _spotted(self, counted: Counted, upgraded: bool) -> Iterator[tuple[CohortKey, Cohort, tuple[Spot, ...]]]:
-        for key, cohort in counted.items():
-            doubts = 0 if key.sound else DOUBTFUL
-            kinds = [kind for _, kind in key.layout.slots]
-            after = map(self._overlay.after, kinds) if upgraded else kinds
-            yield key, cohort, tuple(Spot(kind, new, upgraded, doubts) for kind, new in zip(kinds, after, strict=True))
+    def _spotted(self, key: CohortKey, upgraded: bool) -> tuple[Spot, ...]:
+        doubts = 0 if key.sound else DOUBTFUL
+        kinds = [kind for _, kind in key.layout.slots]
+        after = map(self._overlay.after, kinds) if upgraded else kinds
+        return tuple(Spot(kind, new, upgraded, doubts) for kind, new in zip(kinds, after, strict=True))
 
     def _room(self, key: CohortKey, cohort: Cohort, spots: tuple[Spot, ...]) -> None:
         seen: set[Spot] = set()
@@ -92,3 +94,15 @@ class Spots:
             after = self._overlay.after(kind) if upgraded else kind
             waiting = Waiting(kind, after, upgraded, doubts, own)
             self.devices[waiting] = self.devices.get(waiting, 0) + count
+
+
+def _order(item: tuple[Spot, Room]) -> tuple[object, ...]:
+    """By what depends on the facts alone: the same fleet gives the same answer, byte for byte."""
+    spot = item[0]
+    return (spot.before.order, spot.after.order, spot.upgraded, spot.doubts)
+
+
+def _order_of_devices(item: tuple[Waiting, int]) -> tuple[object, ...]:
+    waiting = item[0]
+    own = tuple((spot.before.order, spot.after.order) for spot in waiting.own)
+    return (waiting.before.type, waiting.before.order, waiting.upgraded, waiting.doubts, own)

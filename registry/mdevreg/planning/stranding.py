@@ -61,13 +61,17 @@ class Stages:
         nearest = min((ruling for _, _, ruling in said), key=lambda each: RANK[each.outcome], default=None)
         if nearest is None or nearest.outcome is Outcome.INCOMPATIBLE:
             return [Standing(waiting, devices, "stranded", nearest)]
+        doubtful = [(spot, room) for spot, room, ruling in said if ruling.outcome is Outcome.UNKNOWN]
         if nearest.outcome is Outcome.UNKNOWN:
-            doubtful = tuple(spot for spot, _, ruling in said if ruling.outcome is Outcome.UNKNOWN)
-            return [Standing(waiting, devices, "unknown", nearest, doubtful)]
+            return [Standing(waiting, devices, "unknown", nearest, _where(doubtful))]
         taking = [(spot, room) for spot, room, ruling in said if ruling.outcome is Outcome.COMPATIBLE]
         crowded = self._crowded(waiting, devices, taking, own)
-        states: tuple[tuple[State, int], ...] = (("free", devices - crowded), ("crowded", crowded))
-        return [Standing(waiting, count, state, nearest) for state, count in states if count]
+        full = self._crowded(waiting, devices, [*taking, *doubtful], own) if crowded and doubtful else crowded
+        return [
+            Standing(waiting, count, state, nearest, _where(doubtful) if state == "unknown" else ())
+            for state, count in _states(devices, crowded, full)
+            if count
+        ]
 
     def _crowded(self, waiting: Waiting, devices: int, taking: list[tuple[Spot, Room]], own: set[Spot]) -> int:
         """How many of them find all places taken. Only if few are open does it matter who is on which host."""
@@ -77,6 +81,15 @@ class Stages:
         spots = frozenset(spot for spot, _ in taking)
         mine = sum(spot in own and spot in spots for spot in waiting.own)
         return 0 if opened > mine else self._only_own(waiting, spots)
+
+
+def _states(devices: int, crowded: int, full: int) -> tuple[tuple[State, int], ...]:
+    """``crowded``: find all certain places taken; ``full``: of them, those that find the doubtful ones taken too."""
+    return (("free", devices - crowded), ("unknown", crowded - full), ("crowded", full))
+
+
+def _where(said: Iterable[tuple[Spot, Room]]) -> tuple[Spot, ...]:
+    return tuple(spot for spot, _ in said)
 
 
 def kind_at(waiting: Waiting, stage: Stage) -> Kind:

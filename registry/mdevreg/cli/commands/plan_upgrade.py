@@ -27,7 +27,7 @@ from mdevreg.query.planning import plan_upgrade
             "And if two hosts became like a third?",
         ),
         (
-            "mdevreg plan upgrade --hosts driver=nvidia --stream saves=9,loads=7..9",
+            "mdevreg plan upgrade --hosts driver=nvidia --stream saves=9,loads=7..9,format=nvidia-vgpu",
             "And if a build came out that saves and loads this?",
         ),
     ),

@@ -79,9 +79,11 @@ class KeptPlan(Strict, frozen=True):
 
 
 def kept(plan: UpgradeWaves) -> dict[str, Any]:
-    """The plan of a campaign. Raises ``UsageError`` for one that does not reach all hosts."""
+    """The plan of a campaign. Raises ``UsageError`` for one that does not reach all hosts, or has none."""
     if plan.outcome is not Outcome.COMPATIBLE:
         raise UsageError(f"the plan is no order of all hosts: {len(plan.left)} are left; a campaign can't follow it")
+    if not plan.waves:
+        raise UsageError("the plan has no wave: none of its hosts is to become another; there is nothing to follow")
     waves = tuple(
         KeptWave(
             hosts=wave.hosts,

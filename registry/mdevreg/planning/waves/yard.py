@@ -134,7 +134,8 @@ class Yard:
         self._undo.append(lambda: self._reborn(node, before, "old", up=False))
 
     def _reborn(self, node: Node, kinds: list[dict[str, Kind]], stage: Stage, *, up: bool) -> None:
-        self._set_up(node, up=False)
+        for room in node.rooms:
+            self._display(room, {})  # also what stays open meanwhile: it is open as that of another stage
         for room, named in zip(node.rooms, kinds, strict=True):
             room.kinds = named
         node.stage = stage
@@ -174,9 +175,11 @@ class Yard:
 
     def _refresh(self, room: Room) -> None:
         """Bring what is counted to what the room is now."""
-        node, shown = room.node, self._shown.get(room, {})
-        there = (node.up or room.stays) and node.sound
-        now = {name: usable for name in room.kinds if there and (usable := room.usable(name)) > 0}
+        there = (room.node.up or room.stays) and room.node.sound
+        self._display(room, {name: usable for name in room.kinds if there and (usable := room.usable(name)) > 0})
+
+    def _display(self, room: Room, now: dict[str, int]) -> None:
+        shown = self._shown.get(room, {})
         if now == shown:
             return
         for name in shown.keys() | now.keys():
