@@ -69,9 +69,9 @@ def read_on(url: str, stream: str, after: int) -> list[Msg]:
         config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
         subscription = await js.pull_subscribe(f"{subjects.ROOT}.>", stream=stream, config=config)
         found: list[Msg] = []
-        while (await subscription.consumer_info()).num_pending:
+        while (info := await subscription.consumer_info()).num_pending:
             found += await subscription.fetch(500, timeout=2)
-        await subscription.unsubscribe()
+        await js.delete_consumer(stream, info.name)  # else it stays for seconds, and whoever polls soon has too many
         return found
 
     return with_client(url, work)
