@@ -6,15 +6,18 @@ an order, and of cohorts, one pass over all hosts.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleets import AT_US
 from fleets import Fleet as Generated
+from msgspec import structs
 from rounds import FLOOR, OURS, Cell, Table
 
 from mdevreg.fleet import Fleet, FleetView
+from mdevreg.fleet.entries import DeviceRef, HostEntry
 from mdevreg.planning.cohorts import Cohorts
 from mdevreg.planning.foresee import foresee
 from mdevreg.planning.goals import goal_in
@@ -27,6 +30,8 @@ GOAL = goal_in(driver="nvidia 570.124.03")
 WHERE, SITE, NAMED = scope_in("driver=nvidia"), scope_in("driver=nvidia site=ams"), scope_in("host=hv-ams-*")
 #: Waves of an order, about.
 WAVES = 60
+#: Devices per host, on average, of the smallest size: with more of them an order costs far more.
+DEVICES = (0.5, 4.0, 8.0)
 
 
 def report(folder: Path, *, rounds: int, sizes: Sequence[int]) -> list[Table]:
@@ -36,6 +41,9 @@ def report(folder: Path, *, rounds: int, sizes: Sequence[int]) -> list[Table]:
     for size in sizes:
         view = _view(size)
         cells += _cells(f"{size:,} hosts", view, table)
+        if size == sizes[0]:
+            for devices in DEVICES:
+                cells += _ordered(f"{size:,} hosts with {devices:g} devices each", _populated(view, devices), table)
     table.measure(cells, rounds)
     table.show()
     return [table]
@@ -44,13 +52,6 @@ def report(folder: Path, *, rounds: int, sizes: Sequence[int]) -> list[Table]:
 def _cells(size: str, view: FleetView, table: Table) -> list[Cell]:
     cohorts = Cohorts(view)
     changed = _touched(view)
-    limits = Limits(at_once=max(1, len(list(view.directory.entries())) // 3 // WAVES))
-    plan = plan_waves(view, cohorts, WHERE, GOAL, limits, now_us=AT_US)
-    assert not plan.left, plan.blocked
-    assert not plan.faults, plan.faults
-    hosts = plan.hosts - plan.upgraded
-    told = f"{len(cohorts.by_key)} cohorts; {hosts:,} hosts to upgrade, {plan.migrations:,} migrations"
-    table.notes.append(f"{size}: {told} in {len(plan.waves)} waves.")
     lines = (f"{size}: what if all are upgraded", f"{size}: what if those of a site", f"{size}: islands")
     return [
         Cell(lines, FLOOR, lambda: [_s(lambda: _pass(cohorts))] * len(lines)),
@@ -62,13 +63,23 @@ def _cells(size: str, view: FleetView, table: Table) -> list[Cell]:
         Cell((f"{size}: cohorts",), FLOOR, lambda: _s(lambda: _look(view))),
         Cell((f"{size}: cohorts",), OURS, lambda: _s(lambda: Cohorts(view))),
         Cell((f"{size}: cohorts after a change",), OURS, lambda: _s(lambda: Cohorts(changed, cohorts))),
-        Cell((f"{size}: an order, replayed",), FLOOR, lambda: _s(lambda: _look(view))),
-        Cell(
-            (f"{size}: an order, replayed",),
-            OURS,
-            lambda: _s(lambda: plan_waves(view, cohorts, WHERE, GOAL, limits, now_us=AT_US)),
-            most=3,
-        ),
+        *_ordered(size, view, table),
+    ]
+
+
+def _ordered(size: str, view: FleetView, table: Table) -> list[Cell]:
+    cohorts = Cohorts(view)
+    limits = Limits(at_once=max(1, len(list(view.directory.entries())) // 3 // WAVES))
+    plan = plan_waves(view, cohorts, WHERE, GOAL, limits, now_us=AT_US)
+    assert not plan.faults, plan.faults
+    hosts = plan.hosts - plan.upgraded
+    told = f"{len(cohorts.by_key)} cohorts; {hosts:,} hosts to upgrade, {plan.migrations:,} migrations"
+    left = f", {len(plan.left)} hosts left" if plan.left else ""
+    table.notes.append(f"{size}: {told} in {len(plan.waves)} waves{left}.")
+    line = (f"{size}: an order, replayed",)
+    return [
+        Cell(line, FLOOR, lambda: _s(lambda: _look(view))),
+        Cell(line, OURS, lambda: _s(lambda: plan_waves(view, cohorts, WHERE, GOAL, limits, now_us=AT_US)), most=3),
     ]
 
 
@@ -88,11 +99,31 @@ def _look(view: FleetView) -> int:
 
 def _touched(view: FleetView) -> FleetView:
     """The same fleet after one of its parts was replaced."""
-    names = view.directory.names
-    edit, name = names.edited(), next(iter(names))
-    found = names.get(name)
-    assert found is not None
-    edit.set(name, found)
+    entry = next(view.directory.entries())
+    return _with(view, [entry])
+
+
+def _populated(view: FleetView, devices: float) -> FleetView:
+    """The same fleet with so many devices on each host, on average, of the types that it offers."""
+    chance = random.Random(7)
+    changed: list[HostEntry] = []
+    for entry in view.directory.entries():
+        count = int(chance.uniform(0, 2 * devices + 1)) if devices >= 1 else int(chance.random() < devices)
+        slots = [chance.choice(entry.layout.slots) for _ in range(count)]
+        refs = [
+            DeviceRef(f"{entry.host}/{number}", entry.host, entry.pulse, parent.name, kind)
+            for number, (parent, kind) in enumerate(slots)
+        ]
+        changed.append(structs.replace(entry, devices=tuple(refs)))
+    return _with(view, changed)
+
+
+def _with(view: FleetView, entries: Sequence[HostEntry]) -> FleetView:
+    """The fleet with these hosts put anew."""
+    edit = view.directory.names.edited()
+    for entry in entries:
+        edit.set(entry.host, entry)
+        edit.set(entry.hostname, entry)
     changed = object.__new__(FleetView)
     for slot in ("types", "heard", "knowledge", "position", "table", "stale_after_us", "sound_until_us"):
         setattr(changed, slot, getattr(view, slot))

@@ -12,6 +12,7 @@ from mdevreg.fleet.entries import DeviceRef, HostEntry
 from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.table import DOUBTFUL
 from mdevreg.planning.cohorts import Cohorts
+from mdevreg.planning.crowding import EXAMPLES
 from mdevreg.planning.foresee import foresee
 from mdevreg.planning.goals import StreamGoal, goal_in
 from mdevreg.planning.overlay import Overlay
@@ -135,6 +136,9 @@ def test_counts_are_those_of_looking_at_every_host(hosts: list[ModelHost], goal:
             standing["unknown"],
         ), stage
         assert sum(group.devices for group in stranding.groups) == sum(standing.values()) - standing["free"]
+        for group in stranding.groups:
+            assert min(group.devices, EXAMPLES) <= len(group.examples) <= EXAMPLES
+            assert list(group.examples) == sorted(set(group.examples))
 
 
 @given(fleets(hosts=4), fleets(hosts=4), st.data())

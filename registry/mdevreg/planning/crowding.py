@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
 
 from mdevreg.fleet.entries import HostEntry
+from mdevreg.fleet.kinds import Kind
 from mdevreg.fleet.table import DOUBTFUL
 from mdevreg.fleet.view import FleetView
 from mdevreg.planning.cohorts import CohortKey
@@ -33,26 +35,37 @@ class HostByHost:
         return sum(self._waits(with_room[0], number, waiting) for number in range(len(with_room[0].devices)))
 
     def examples(self, groups: list[Waiting]) -> dict[Waiting, tuple[str, ...]]:
-        """Some devices of each group, as HOST/DEVICE."""
-        found: dict[Waiting, list[str]] = {group: [] for group in groups}
-        by_kind: dict[object, list[Waiting]] = {}
-        for group in groups:
-            by_kind.setdefault(group.before, []).append(group)
-        for entry in self._view.directory.entries() if groups else ():
-            for number, ref in enumerate(entry.devices):
-                for group in by_kind.get(ref.kind, ()):
-                    name = f"{entry.name}/{ref.name}"
-                    if _worth(found[group], name) and self._waits(entry, number, group):
-                        _insert(found[group], name)
-        return {group: tuple(names) for group, names in found.items()}
+        """Some devices of each group, as HOST/DEVICE: of the first hosts by name, the same of the same fleet."""
+        return {group: tuple(islice(self._names(group), EXAMPLES)) for group in groups}
 
     def hosts_of(self, spots: frozenset[Spot]) -> tuple[str, ...]:
-        """Some hosts that have one of these spots."""
-        found: list[str] = []
-        for entry in self._view.directory.entries():
-            if _worth(found, entry.name) and any(spot in spots for spot in self._spots(entry)):
-                _insert(found, entry.name)
-        return tuple(found)
+        """The first hosts by name that have one of these spots."""
+        found: set[str] = set()
+        for spot in spots:
+            having = (entry.name for entry in self._hosts({spot.before}, spot.doubts) if spot in self._spots(entry))
+            found.update(islice(having, EXAMPLES))
+        return tuple(sorted(found)[:EXAMPLES])
+
+    def _names(self, group: Waiting) -> Iterator[str]:
+        offered = {spot.before for spot in group.own}
+        for entry in self._hosts(offered, group.doubts) if offered else self._all():
+            waiting = (number for number in range(len(entry.devices)) if self._waits(entry, number, group))
+            yield from sorted(f"{entry.name}/{entry.devices[number].name}" for number in waiting)
+
+    def _all(self) -> Iterator[HostEntry]:
+        yield from sorted(self._view.directory.entries(), key=lambda entry: entry.name)
+
+    def _hosts(self, kinds: set[Kind], doubts: int) -> Iterator[HostEntry]:
+        """The hosts that offer these kinds of one type, by name; lazily, since few are asked for."""
+        types = {kind.type for kind in kinds}
+        lists = (
+            names
+            for name in types & self._view.types.keys()
+            for (offering, sound), group in self._view.types[name].groups.items()
+            if sound is not bool(doubts) and kinds <= {kind for kind, _ in offering.kinds}
+            for names in group.sites.values()
+        )
+        return map(self._view.directory.named, merge(*lists))
 
     def _upgraded(self, entry: HostEntry) -> bool:
         if not self._overlay.changes(entry.layout):
@@ -78,13 +91,3 @@ class HostByHost:
         return (0 if entry.sound else DOUBTFUL) == waiting.doubts and (
             tuple(self._spots(entry, ref.kind.type)) == waiting.own
         )
-
-
-def _worth(first: list[str], name: str) -> bool:
-    """Whether a name is among the first ones by name, which are told: the same of the same fleet."""
-    return len(first) < EXAMPLES or name < first[-1]
-
-
-def _insert(first: list[str], name: str) -> None:
-    insort(first, name)
-    del first[EXAMPLES:]
