@@ -107,7 +107,7 @@ def _populated(view: FleetView, devices: float) -> FleetView:
     """The same fleet with so many devices on each host, on average, of the types that it offers."""
     chance = random.Random(7)
     changed: list[HostEntry] = []
-    for entry in view.directory.entries():
+    for entry in sorted(view.directory.entries(), key=lambda entry: entry.name):
         count = int(chance.uniform(0, 2 * devices + 1)) if devices >= 1 else int(chance.random() < devices)
         slots = [chance.choice(entry.layout.slots) for _ in range(count)]
         refs = [
