@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from mdevreg.campaigns import CampaignLine, CampaignList
 from mdevreg.errors import MdevregError
@@ -46,6 +47,7 @@ class Standing(msgspec.Struct, frozen=True):
     rolled_back: int = 0
     outlook: str = ""
     endangered: bool = False
+    number: int = 0  # how often anything was told of it: what comes back is told again, under another id
 
     @property
     def complete(self) -> bool:
@@ -81,7 +83,8 @@ def news(
     for name, line in sorted(running.items()):
         endangering = _endangering(door, line, now)
         before, after = told.get(name, Standing()), _stands(line, endangered=bool(endangering))
-        if before != after:
+        if structs.replace(before, number=0) != after:
+            after = structs.replace(after, number=before.number + 1)
             origin = f"{before}\0{after}"  # whoever tells it again tells the same
             place = Place("c", origin, position, now)
             yield News(
